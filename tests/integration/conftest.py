@@ -1,0 +1,91 @@
+"""The servers that integration tests run against: started once, handed to each test as if new."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import uuid
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+from emulator import Emulator
+from relay import Relay
+
+from warmkit.local.postgres_server import PostgresServer
+from warmkit.local.s3_server import S3Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+
+class StartEmulator(Protocol):
+    """Starts an emulator that ends with the test."""
+
+    def __call__(
+        self, handler: str, *, task_root: Path, env: Mapping[str, str] | None = None
+    ) -> Emulator: ...
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """PostgreSQL, shared by all tests."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """S3, shared by all tests."""
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> PostgresServer:
+    """PostgreSQL, running and with nothing in its records; DATABASE_URL leads to it."""
+    postgres_server.start()
+    postgres_server.forget_statements()
+    monkeypatch.setenv("DATABASE_URL", postgres_server.dsn)
+    return postgres_server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """S3, running and with nothing in its records; the environment leads AWS clients to it."""
+    s3_server.start()
+    s3_server.forget_requests()
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return s3_server
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> str:
+    """A new, empty bucket's name."""
+    name = f"bucket-{uuid.uuid4().hex}"
+    s3.put_objects(name, {})
+    return name
+
+
+@pytest.fixture
+def relay() -> Iterator[Callable[[int], Relay]]:
+    """Starts relays to a port; they end with the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda target_port: stack.enter_context(Relay(target_port))
+
+
+@pytest.fixture
+def emulator() -> Iterator[StartEmulator]:
+    """Starts AWS's Lambda emulator with a function; it ends with the test."""
+    if sys.platform != "linux":
+        pytest.skip("AWS's emulator runs on Linux only")
+    with contextlib.ExitStack() as stack:
+
+        def start(
+            handler: str, *, task_root: Path, env: Mapping[str, str] | None = None
+        ) -> Emulator:
+            return stack.enter_context(Emulator(handler, task_root=task_root, env=env))
+
+        yield start

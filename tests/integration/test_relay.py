@@ -1,0 +1,143 @@
+"""The relay breaks connections in the ways that tests ask for, and in no other."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from relay import HOST, Relay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_TIMEOUT_S = 10.0
+_SILENCE_S = 0.1
+
+
+@pytest.fixture
+def echo() -> Iterator[int]:
+    """The port of a server that sends back what it gets."""
+    with socket.create_server((HOST, 0)) as listener:
+        server = threading.Thread(target=_serve, args=(listener,))
+        server.start()
+        yield listener.getsockname()[1]
+        with socket.create_connection(listener.getsockname()) as last:
+            last.sendall(b"quit")
+        server.join(_TIMEOUT_S)
+
+
+def _serve(listener: socket.socket) -> None:
+    echoes = []
+    while True:
+        connection, _ = listener.accept()
+        if connection.recv(4, socket.MSG_PEEK) == b"quit":
+            connection.close()
+            break
+        echoes.append(threading.Thread(target=_echo, args=(connection,)))
+        echoes[-1].start()
+    for echo in echoes:
+        echo.join(_TIMEOUT_S)
+
+
+def _echo(connection: socket.socket) -> None:
+    with connection:
+        try:
+            while data := connection.recv(65536):
+                connection.sendall(data)
+        except ConnectionResetError:
+            return
+
+
+def connect(relay: Relay) -> socket.socket:
+    """Connect through a relay, and prove that it passes on."""
+    connection = socket.create_connection((HOST, relay.port), timeout=_TIMEOUT_S)
+    assert ask(connection, b"hello") == b"hello"
+    return connection
+
+
+def ask(connection: socket.socket, question: bytes) -> bytes:
+    """Send something and receive as much."""
+    connection.sendall(question)
+    answer = b""
+    while len(answer) < len(question) and (more := connection.recv(65536)):
+        answer += more
+    return answer
+
+
+def test_it_passes_on_and_counts(relay: Callable[[int], Relay], echo: int) -> None:
+    network = relay(echo)
+    with connect(network) as first, connect(network):
+        assert (network.connections, network.open) == (2, 2)
+        big = bytes(range(256)) * 4096
+        received: list[bytes] = []
+        reader = threading.Thread(target=lambda: received.append(ask(first, b"")))
+        reader.start()
+        reader.join()
+        first.sendall(big[:1000])
+        assert first.recv(1000, socket.MSG_WAITALL) == big[:1000]
+        first.shutdown(socket.SHUT_WR)
+        assert first.recv(1) == b""
+
+
+def test_cut_resets_both_sides(relay: Callable[[int], Relay], echo: int) -> None:
+    network = relay(echo)
+    with connect(network) as first, connect(network) as second:
+        assert network.cut() == 2
+        assert network.open == 0
+        for connection in (first, second):
+            with pytest.raises(ConnectionResetError):
+                connection.recv(1)
+        with connect(network):
+            assert (network.connections, network.open) == (3, 1)
+
+
+def test_hang_is_silent_until_resume(relay: Callable[[int], Relay], echo: int) -> None:
+    network = relay(echo)
+    with connect(network) as old:
+        network.hang()
+        with socket.create_connection((HOST, network.port), timeout=_TIMEOUT_S) as new:
+            for connection in (old, new):
+                connection.sendall(b"anybody?")
+                connection.settimeout(_SILENCE_S)
+                with pytest.raises(TimeoutError):
+                    connection.recv(1)
+                connection.settimeout(_TIMEOUT_S)
+            network.resume()
+            for connection in (old, new):
+                assert connection.recv(8, socket.MSG_WAITALL) == b"anybody?"
+
+
+def test_a_hanging_connection_can_be_cut(relay: Callable[[int], Relay], echo: int) -> None:
+    network = relay(echo)
+    with connect(network) as connection:
+        network.hang()
+        connection.sendall(b"x")
+        assert network.cut() == 1
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+
+
+def test_refuse_affects_new_connections_only(relay: Callable[[int], Relay], echo: int) -> None:
+    network = relay(echo)
+    with connect(network) as old:
+        network.refuse()
+        with pytest.raises(ConnectionRefusedError):
+            connect(network)
+        assert ask(old, b"still") == b"still"
+        port = network.port
+        network.accept()
+        assert network.port == port
+        connect(network).close()
+
+
+def test_a_server_that_is_away_resets_its_clients(relay: Callable[[int], Relay]) -> None:
+    with socket.create_server((HOST, 0)) as closed:
+        port = closed.getsockname()[1]
+    network = relay(port)
+    with (
+        socket.create_connection((HOST, network.port), timeout=_TIMEOUT_S) as connection,
+        pytest.raises(ConnectionResetError),
+    ):
+        connection.recv(1)

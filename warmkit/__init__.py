@@ -1,0 +1,78 @@
+"""warmkit owns the life of a serverless execution environment.
+
+Declare what lives as long as the environment; get it injected, alive, on every invocation.
+"""
+
+from typing import TYPE_CHECKING
+
+from warmkit.environment import Environment, ResourceStatistics, Statistics
+from warmkit.errors import (
+    CheckError,
+    CloseError,
+    CyclicDependencyError,
+    DefinitionError,
+    EnvironmentClosedError,
+    InsideLoopError,
+    RefreshError,
+    ResourceError,
+    ScopeError,
+    StartError,
+    TeardownError,
+    TimeLimitError,
+    UnknownDependencyError,
+    UsageError,
+    WarmkitError,
+    WrongLoopError,
+    YieldError,
+)
+from warmkit.events import Event, EventKind, Observer
+from warmkit.handler import WarmHandler, warm_handler
+from warmkit.invocation import Context, Invocation, Lazy
+from warmkit.resource import Resource, resource
+from warmkit.slot import State
+
+if TYPE_CHECKING:
+    from warmkit.hosts.platform import concurrency
+
+__all__ = [
+    "CheckError",
+    "CloseError",
+    "Context",
+    "CyclicDependencyError",
+    "DefinitionError",
+    "Environment",
+    "EnvironmentClosedError",
+    "Event",
+    "EventKind",
+    "InsideLoopError",
+    "Invocation",
+    "Lazy",
+    "Observer",
+    "RefreshError",
+    "Resource",
+    "ResourceError",
+    "ResourceStatistics",
+    "ScopeError",
+    "StartError",
+    "State",
+    "Statistics",
+    "TeardownError",
+    "TimeLimitError",
+    "UnknownDependencyError",
+    "UsageError",
+    "WarmHandler",
+    "WarmkitError",
+    "WrongLoopError",
+    "YieldError",
+    "concurrency",
+    "resource",
+    "warm_handler",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "concurrency":  # about the host: not needed to declare anything
+        from warmkit.hosts.platform import concurrency
+
+        return concurrency
+    raise AttributeError(f"module 'warmkit' has no attribute {name!r}")

@@ -1,0 +1,106 @@
+"""Time as an argument: the only module that asks the operating system what time it is.
+
+It knows readings, gaps and deadlines. What a gap means is decided in `freshness`.
+"""
+
+import asyncio
+import time
+from types import TracebackType
+from typing import NamedTuple, Protocol
+
+from warmkit.errors import TimeLimitError
+
+
+class Reading(NamedTuple):
+    """One moment on three clocks, in seconds.
+
+    A frozen execution environment stops some clocks and not others, and which is not documented; so
+    all three are kept.
+
+    Attributes:
+        wall: Seconds since the Unix epoch.
+        monotonic: Never goes back; may or may not stand still in a freeze.
+        boot: Like `monotonic`, and counts the time suspended where the kernel knows of it.
+    """
+
+    wall: float
+    monotonic: float
+    boot: float
+
+
+class Clock(Protocol):
+    """Where an `Environment` takes the time from."""
+
+    def read(self) -> Reading:
+        """Returns the present moment."""
+        ...
+
+
+class SystemClock:
+    """The operating system's clocks."""
+
+    __slots__ = ()
+
+    if hasattr(time, "CLOCK_BOOTTIME"):
+
+        def read(self) -> Reading:
+            """Returns the present moment."""
+            boot = time.clock_gettime(time.CLOCK_BOOTTIME)
+            return Reading(time.time(), time.monotonic(), boot)
+
+    else:  # only Linux has a clock that is known to count suspended time
+
+        def read(self) -> Reading:
+            """Returns the present moment."""
+            monotonic = time.monotonic()
+            return Reading(time.time(), monotonic, monotonic)
+
+
+def gap(earlier: Reading, later: Reading) -> float:
+    """Returns the seconds between two readings: the largest difference of any clock, never negative.
+
+    The largest, because a clock that stood still in the freeze says too little; a wall clock that was
+    set back says less than the others and is outvoted.
+    """
+    return max(
+        later[0] - earlier[0],
+        later[1] - earlier[1],
+        later[2] - earlier[2],
+        0.0,
+    )
+
+
+class Within:
+    """A deadline around an `async with` block, which says what took too long.
+
+    Args:
+        limit: Seconds; None: no deadline.
+        what: What is waited for, as the error names it.
+        option: Where the limit comes from, as the error names it.
+
+    Raises:
+        TimeLimitError: The block was still waiting when the time was up.
+    """
+
+    __slots__ = ("_limit", "_option", "_timeout", "_what")
+
+    def __init__(self, limit: float | None, what: str, option: str) -> None:
+        self._limit = limit
+        self._what = what
+        self._option = option
+        self._timeout = asyncio.timeout(limit)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, traceback)
+        except TimeoutError:
+            assert self._limit is not None
+            raise TimeLimitError(self._what, self._limit, self._option) from None

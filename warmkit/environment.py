@@ -1,0 +1,366 @@
+"""The owner of what lives as long as an execution environment: one for each process and event loop.
+
+A `Resource` is the recipe, an `Environment` keeps the live value. It knows nothing of handlers and hosts.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar, Token, copy_context
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
+
+from warmkit.clock import Clock, Reading, SystemClock
+from warmkit.errors import (
+    EnvironmentClosedError,
+    ResourceError,
+    TeardownError,
+    UsageError,
+    WrongLoopError,
+)
+from warmkit.events import Observer
+from warmkit.live import Lease, LiveSet, Substitute
+from warmkit.resource import Resource, is_resource
+from warmkit.slot import State
+from warmkit.teardown import outlast, tear_down
+
+T = TypeVar("T")
+
+BUDGET = 0.3
+"""Seconds for closing everything: what Lambda leaves a runtime between SIGTERM and SIGKILL, with a margin.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html (500 ms with internal
+extensions, 2000 ms for all with external ones)
+"""
+
+
+class ResourceStatistics(NamedTuple):
+    """What one resource did in one environment so far.
+
+    Attributes:
+        state: The state of its current slot.
+        starts: Values made.
+        start_failures: Starts that failed.
+        rebuilds: Starts that replaced an earlier value.
+        reuses: Uses for which nothing had to be done.
+        checks: Checks run.
+        refreshes: Refreshes run.
+        check_failures: Checks and refreshes that failed.
+        closes: Values closed.
+        seconds: Spent in starts, checks and refreshes.
+    """
+
+    state: State
+    starts: int
+    start_failures: int
+    rebuilds: int
+    reuses: int
+    checks: int
+    refreshes: int
+    check_failures: int
+    closes: int
+    seconds: float
+
+
+class Statistics(NamedTuple):
+    """What an environment did so far; a snapshot.
+
+    Attributes:
+        environment_id: Which one.
+        invocations: How many it has begun to serve.
+        resources: By name; a second resource of the same name is called `name#2`.
+    """
+
+    environment_id: str
+    invocations: int
+    resources: Mapping[str, ResourceStatistics]
+
+
+class Environment:
+    """Keeps the live value of each resource, for one process and one event loop.
+
+    Handlers use a default one that is made on first use. `async with Environment() as environment:` makes
+    another the current one, for tests or for several apps in one process; leaving it closes everything.
+
+    Lives until `aclose`, or until its event loop ends. Safe for any number of concurrent tasks of its loop.
+
+    ```python
+    async with Environment() as environment:
+        with environment.override(db, fake_pool):
+            assert await handler.invoke({"id": 1}) == {"total": 3}
+    ```
+
+    Args:
+        observers: Called with each `Event`.
+        clock: Where the time comes from; for tests.
+    """
+
+    def __init__(self, *, observers: Iterable[Observer] = (), clock: Clock | None = None) -> None:
+        self.id = os.urandom(4).hex()
+        self.clock: Clock = clock or SystemClock()
+        self.live = LiveSet(self.id, self.clock, observers, self._close_with_loop)
+        self.invocations = 0
+        self.idle_since: Reading | None = None
+        self._ended = ""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._teardown: asyncio.Task[list[ResourceError]] | None = None
+        self._tokens: list[Token[Environment | None]] = []
+
+    # -- what users ask of it
+
+    async def get(self, resource: Resource[T]) -> T:
+        """Returns the resource's live value, started or checked if need be.
+
+        Inside an invocation the value is held until that ends. Elsewhere nobody holds it: it is good until
+        the resource is rebuilt.
+
+        Raises:
+            StartError: It did not start.
+            UsageError: It is of invocation scope.
+        """
+        self.join(asyncio.get_running_loop())
+        if resource.options.scope == "invocation":
+            raise UsageError(
+                f"resource {resource.name!r} ends with its invocation, so an environment has no value of it."
+                f"\n  Take it as a parameter of the handler."
+            )
+        lease = current_lease.get()
+        value: T = await self.live.get(
+            resource, lease if lease is not None and lease.live is self.live else None
+        )
+        return value
+
+    async def prewarm(self, *resources: Resource[Any]) -> None:
+        """Starts or checks resources ahead of the first invocation, independent ones side by side.
+
+        Args:
+            *resources: Which; none: all that this environment has known so far.
+
+        Raises:
+            StartError: One did not start; the others did.
+        """
+        self.join(asyncio.get_running_loop())
+        lease = Lease(self.live)
+        try:
+            await self.live.acquire(self.live.order(resources or tuple(self.live.current)), lease)
+        finally:
+            self.live.release(lease, self.clock.read())
+
+    def distrust(self, *resources: Resource[Any]) -> None:
+        """Makes values suspect, so that their next use proves them first: after a thaw or a restore.
+
+        Args:
+            *resources: Which; none: all that have an `alive`, a `check`, a `refresh` or a `max_gap`. What
+                says nothing of going stale (a model in memory) is left alone.
+        """
+        for resource, slot in self.live.current.items():
+            if resource in resources or (not resources and slot.recipe.perishable):
+                slot.suspect = True
+
+    @contextmanager
+    def override(self, resource: Resource[T], replacement: T | Resource[T]) -> Generator[None]:
+        """Replaces a resource while the context lasts, for tests: by a value, or by another resource.
+
+        What depends on it is started anew with the replacement, and the originals come back afterwards.
+        A value that is handed in is never checked nor closed.
+        """
+        live = self.live
+        recipe = replacement if is_resource(replacement) else None
+        set_aside = {item: live.current.pop(item) for item in self._affected_by(resource)}
+        before = live.substitutes.get(resource)
+        live.substitutes[resource] = Substitute(recipe, replacement)
+        try:
+            yield
+        finally:
+            for item in self._affected_by(resource):
+                live.retire(live.current.pop(item), "its override ends")
+            del live.substitutes[resource]
+            if before is not None:
+                live.substitutes[resource] = before
+            live.current.update(set_aside)
+
+    def _affected_by(self, resource: Resource[Any]) -> list[Resource[Any]]:
+        return [item for item in self.live.current if resource in self.live.order([item])]
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Calls the observer with each event from now on; returns the function that stops it."""
+        live = self.live
+        live.observers = (*live.observers, observer)
+
+        def stop() -> None:
+            live.observers = tuple(item for item in live.observers if item is not observer)
+
+        return stop
+
+    @property
+    def statistics(self) -> Statistics:
+        """What happened so far, as a snapshot."""
+        current = self.live.current
+        resources = {
+            name: ResourceStatistics(
+                state=current[resource].state if resource in current else State.CLOSED,
+                **{field: getattr(counters, field) for field in counters.__slots__},
+            )
+            for resource, (name, counters) in self.live.counters.items()
+        }
+        return Statistics(self.id, self.invocations, resources)
+
+    # -- its life
+
+    @property
+    def closed(self) -> bool:
+        """Whether it can no longer be used."""
+        return bool(self._ended)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that it belongs to; None before its first use."""
+        return self._loop
+
+    def join(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Binds it to a loop at its first use, and refuses every other one afterwards.
+
+        Raises:
+            EnvironmentClosedError: It is closed, or was made by the parent of this process.
+            WrongLoopError: It belongs to another loop.
+        """
+        if self._loop is loop and not self._ended:
+            return
+        if self._ended:
+            raise EnvironmentClosedError(self.id, self._ended)
+        if self._loop is not None:
+            raise WrongLoopError(self.id)
+        self._loop = loop
+        self.live.context = self._clean_context()
+        _registry.living.append(self)
+
+    def _clean_context(self) -> Any:
+        """Values outlive the invocation that starts them: they must not see its context variables change."""
+        context = copy_context()
+        context.run(current_lease.set, None)
+        context.run(_current.set, self)
+        return context
+
+    async def __aenter__(self) -> Self:
+        """Makes it the current environment of this task and of those started from it."""
+        self.join(asyncio.get_running_loop())
+        self._tokens.append(_current.set(self))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Closes everything; what does not close hides no error of the body."""
+        _current.reset(self._tokens.pop())
+        try:
+            await self.aclose()
+        except TeardownError as failed:
+            if error is None:
+                raise
+            error.add_note(f"also: {failed}")
+
+    async def aclose(self, budget: float = BUDGET) -> None:
+        """Closes every resource, dependents first, each level side by side. A second call waits for the first.
+
+        Cancelling it does not stop it: every closer runs, then the cancellation is raised.
+
+        Args:
+            budget: Seconds for everything; a resource that hangs costs only its share.
+
+        Raises:
+            TeardownError: Some did not close; all others did.
+        """
+        self._ended = self._ended or "is closed"
+        if self._loop not in (None, asyncio.get_running_loop()):
+            return  # made in a loop that is gone, or by the parent process: nothing of it can be touched
+        teardown = self._begin_teardown(budget)
+        cancelled = await outlast([teardown])
+        if cancelled is not None:
+            raise cancelled
+        errors = teardown.result()
+        if errors:
+            raise TeardownError(f"{len(errors)} of the resources did not close", errors)
+
+    def _begin_teardown(self, budget: float) -> asyncio.Task[list[ResourceError]]:
+        if self._teardown is None:
+            work = tear_down(self.live.alive(), budget=budget)
+            self._teardown = asyncio.create_task(work, name="warmkit:teardown")
+            _registry.forget(self)
+        return self._teardown
+
+    def _close_with_loop(self) -> None:
+        """Somebody cancels every task of the loop: `asyncio.run` does so before it closes it."""
+        self._ended = self._ended or "is closed"
+        self._begin_teardown(BUDGET)
+
+    def abandon(self, reason: str) -> None:
+        """Ends it without touching anything that it holds."""
+        self._ended = reason
+
+
+# -- which one is current
+
+current_lease: ContextVar[Lease | None] = ContextVar("warmkit_lease", default=None)
+_current: ContextVar[Environment | None] = ContextVar("warmkit_environment", default=None)
+
+
+class _Registry:
+    """The environments of this process that are in use, and the default one of each loop."""
+
+    def __init__(self) -> None:
+        self.living: list[Environment] = []
+        self.defaults: dict[asyncio.AbstractEventLoop, Environment] = {}
+        self.inherited: list[object] = []
+
+    def forget(self, environment: Environment) -> None:
+        if environment in self.living:
+            self.living.remove(environment)
+
+    def start_anew_in_child(self) -> None:
+        """After a fork, the child must neither use nor close, nor even collect, what its parent holds."""
+        for environment in self.living:
+            environment.abandon(
+                "was made by the parent of this process, whose connections it holds"
+            )
+        self.inherited.append((self.living, self.defaults))
+        self.living, self.defaults = [], {}
+        _current.set(None)
+
+
+_registry = _Registry()
+os.register_at_fork(after_in_child=_registry.start_anew_in_child)
+
+
+def current_environment() -> Environment:
+    """Returns the environment that code running here uses: the entered one, else the loop's default.
+
+    Raises:
+        RuntimeError: No event loop is running.
+    """
+    return _current.get() or default_environment(asyncio.get_running_loop())
+
+
+def entered_environment() -> Environment | None:
+    """Returns the environment that was entered with `async with`, if there is one."""
+    return _current.get()
+
+
+def default_environment(loop: asyncio.AbstractEventLoop) -> Environment:
+    """Returns the loop's default environment, made on first use."""
+    environment = _registry.defaults.get(loop)
+    if environment is None or environment.closed:
+        for other in [item for item in _registry.defaults if item.is_closed()]:
+            del _registry.defaults[other]
+        environment = _registry.defaults[loop] = Environment()
+        environment.join(loop)
+    return environment
+
+
+def running_default() -> Environment | None:
+    """Returns the default environment whose loop is running, if there is exactly one."""
+    running = [item for loop, item in _registry.defaults.items() if loop.is_running()]
+    return running[0] if len(running) == 1 else None

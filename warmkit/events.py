@@ -1,0 +1,65 @@
+"""The story of an environment as values, and those who listen to it.
+
+An observer is a plain function; with none registered no event is made. This module knows names and
+numbers only.
+"""
+
+import logging
+from collections.abc import Callable
+from enum import StrEnum
+from typing import NamedTuple, TypeAlias
+
+_log = logging.getLogger("warmkit")
+
+
+class EventKind(StrEnum):
+    """What happened."""
+
+    INVOCATION_STARTED = "invocation started"
+    INVOCATION_FINISHED = "invocation finished"
+    STARTED = "started"
+    START_FAILED = "start failed"
+    REUSED = "reused"
+    CHECKED = "checked"
+    CHECK_FAILED = "check failed"
+    REFRESHED = "refreshed"
+    REFRESH_FAILED = "refresh failed"
+    RETIRED = "retired"
+    CLOSED = "closed"
+    CLOSE_FAILED = "close failed"
+
+
+class Event(NamedTuple):
+    """One thing that happened, told when it is over.
+
+    Attributes:
+        kind: What happened.
+        environment_id: In which environment.
+        invocation: The invocation's number in its environment, from 1; None outside of any.
+        resource: The resource's name; None for events of the invocation itself.
+        seconds: How long it took.
+        gap: Seconds since the resource (or environment) was last used; 0 the first time.
+        reason: Why: the verdict's or retirement's reason; "rebuild" for a start that replaces a value.
+        error: What failed, if it did.
+    """
+
+    kind: EventKind
+    environment_id: str
+    invocation: int | None = None
+    resource: str | None = None
+    seconds: float = 0.0
+    gap: float = 0.0
+    reason: str = ""
+    error: BaseException | None = None
+
+
+Observer: TypeAlias = Callable[[Event], None]
+
+
+def tell(observers: tuple[Observer, ...], event: Event) -> None:
+    """Hands an event to each observer. One that raises is logged and harms nobody."""
+    for observer in observers:
+        try:
+            observer(event)
+        except Exception:  # noqa: BLE001  an observer's failure is never the invocation's
+            _log.exception("the observer %r failed on %s", observer, event.kind)

@@ -1,0 +1,211 @@
+"""The persistent loop: one event loop for the life of the process, for hosts that call synchronously.
+
+It runs only while a call is being served. Which environment a synchronous call is for is decided here too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from warmkit.environment import (
+    Environment,
+    current_environment,
+    default_environment,
+    entered_environment,
+    running_default,
+)
+from warmkit.errors import InsideLoopError
+from warmkit.hosts.platform import starts_in_init
+
+if TYPE_CHECKING:
+    from warmkit.handler import WarmHandler
+
+T = TypeVar("T")
+_log = logging.getLogger("warmkit")
+
+SETTLE = 0.25
+"""Seconds for retired values to close before the loop stands still again."""
+
+
+class PersistentLoop:
+    """An event loop that outlives every call, driven by one of the threads that call.
+
+    Safe for any number of threads: one drives, the others hand their work over and take the loop when the
+    driver's own call is done.
+    """
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._driver = threading.Lock()
+        self._changed = threading.Condition()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs a coroutine to its end and returns its result."""
+        if self._driver.acquire(blocking=False):
+            try:
+                return self._drive(work)
+            finally:
+                self._hand_over()
+        return self._follow(work)
+
+    def _drive(self, work: Coroutine[Any, Any, T]) -> T:
+        task = self.loop.create_task(work)
+        try:
+            return self.loop.run_until_complete(task)
+        except BaseException:
+            if not task.done():  # Ctrl-C or an exit, from whatever the loop was just running
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    self.loop.run_until_complete(task)
+            raise
+
+    def _follow(self, work: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        future.add_done_callback(self._announce)
+        try:
+            while not future.done():
+                with self._changed:
+                    self._changed.wait_for(lambda: future.done() or not self._driver.locked())
+                if not future.done() and self._driver.acquire(blocking=False):
+                    try:
+                        self.loop.run_until_complete(_ended(future))
+                    finally:
+                        self._hand_over()
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _hand_over(self) -> None:
+        self._driver.release()
+        self._announce()
+
+    def _announce(self, _: object = None) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Closes the default environment, then the loop."""
+        if self.loop.is_closed():
+            return
+        try:
+            self.run(default_environment(self.loop).aclose())
+            self.run(self.loop.shutdown_asyncgens())
+        except Exception:  # noqa: BLE001  the interpreter is exiting: told, not raised
+            _log.exception("the environment did not close in order")
+        finally:
+            self.loop.close()
+
+
+async def _ended(future: Any) -> None:
+    with suppress(BaseException):
+        await asyncio.wrap_future(future)
+
+
+_kept: list[PersistentLoop] = []
+_inherited: list[PersistentLoop] = []
+
+
+def persistent_loop() -> PersistentLoop:
+    """Returns this process's loop, made on first use and closed when the interpreter exits."""
+    if not _kept:
+        _kept.append(PersistentLoop())
+        atexit.register(_close_at_exit)
+    return _kept[0]
+
+
+def _close_at_exit() -> None:
+    while _kept:
+        _kept.pop().close()
+
+
+def _start_anew_in_child() -> None:
+    """A forked child keeps its parent's loop unused, unclosed and uncollected, and makes its own."""
+    _inherited.extend(_kept)
+    _kept.clear()
+
+
+os.register_at_fork(after_in_child=_start_anew_in_child)
+
+
+def serve(handler: WarmHandler[T], event: object, context: object) -> T:
+    """Serves one invocation for a synchronous caller.
+
+    Raises:
+        InsideLoopError: An event loop runs in this thread.
+    """
+    if _is_loop_running():
+        raise InsideLoopError(getattr(handler, "__name__", "handler"))
+    environment = _environment_elsewhere()
+    if environment is not None and environment.loop is not None:
+        work = handler.invoke(event, context)
+        return asyncio.run_coroutine_threadsafe(work, environment.loop).result()
+    host = persistent_loop()
+    environment = default_environment(host.loop)
+    if handler.is_async:
+        return host.run(_serve(handler, environment, event, context))
+    try:
+        return handler.call_beside(environment, event, context, host.run)
+    finally:
+        if environment.live.closing():
+            host.run(_settle(environment))
+
+
+async def _serve(
+    handler: WarmHandler[T], environment: Environment, event: object, context: object
+) -> T:
+    try:
+        return await handler.invoke(event, context)
+    finally:
+        if environment.live.closing():
+            await _settle(environment)
+
+
+async def _settle(environment: Environment) -> None:
+    """Lets retired values close while the loop still runs: nobody knows when it will run again."""
+    closing = environment.live.closing()
+    if closing:
+        await asyncio.wait(closing, timeout=SETTLE)
+
+
+def environment_here() -> Environment:
+    """Returns the environment that an invocation from here is served by."""
+    if _is_loop_running():
+        return current_environment()
+    return _environment_elsewhere() or default_environment(persistent_loop().loop)
+
+
+def prewarm_in_init(handler: WarmHandler[Any]) -> None:
+    """Starts what is eager, in the init phase of AWS's Python runtime. A failure is left to the first use."""
+    eager = [resource for resource in handler.graph.environment if starts_in_init(resource)]
+    if not eager or _is_loop_running():
+        return
+    host = persistent_loop()
+    environment = default_environment(host.loop)
+    try:
+        host.run(environment.prewarm(*eager))
+    except Exception as error:  # noqa: BLE001  the first use tries again and raises
+        _log.warning("not started in the init phase, tried again on first use: %s", error)
+
+
+def _environment_elsewhere() -> Environment | None:
+    """Returns the environment of a loop that runs in another thread, if one is meant."""
+    environment = entered_environment() or running_default()
+    if environment is None or environment.loop is None or not environment.loop.is_running():
+        return None
+    return None if _kept and environment.loop is _kept[0].loop else environment
+
+
+def _is_loop_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

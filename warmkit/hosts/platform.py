@@ -1,0 +1,39 @@
+"""What the execution environment says of itself in its variables.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from warmkit.errors import UsageError
+from warmkit.resource import Resource
+
+_NOBODY_WAITS = ("provisioned-concurrency", "lambda-managed-instances")
+
+
+def concurrency() -> int:
+    """Returns how many invocations the environment may have to serve at once.
+
+    That is `AWS_LAMBDA_MAX_CONCURRENCY` on Lambda Managed Instances, and 1 everywhere else. A pool needs no
+    more connections than this.
+
+    Raises:
+        UsageError: The variable is there and is no positive number.
+    """
+    text = os.environ.get("AWS_LAMBDA_MAX_CONCURRENCY", "1")
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"AWS_LAMBDA_MAX_CONCURRENCY must be a whole number from 1, not {text!r}.")
+    return int(text)
+
+
+def starts_in_init(resource: Resource[Any]) -> bool:
+    """Whether a resource is to be started in the init phase.
+
+    "auto" means yes where init is not on a caller's clock.
+    """
+    if resource.options.start == "auto":
+        return os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in _NOBODY_WAITS
+    return resource.options.start == "eager"

@@ -1,0 +1,248 @@
+"""Reads a function's signature: which parameter is to be given what.
+
+It only reads. What a resource is, and where its value comes from, is known further down.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
+
+from warmkit.errors import DefinitionError, UnknownDependencyError
+from warmkit.invocation import Invocation, Lazy
+
+_NAMED_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_POSITIONAL_KINDS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class Injectable:
+    """Base of what may stand in `Annotated[...]` or among a decorator's keywords."""
+
+    __slots__ = ()
+
+
+class Wants(Enum):
+    """In which shape a parameter takes its resource."""
+
+    VALUE = "value"
+    LAZY = "lazy"
+    INVOCATION = "invocation"
+
+
+class Need(NamedTuple):
+    """One injected parameter.
+
+    Attributes:
+        parameter: Its name.
+        wants: The value, a lazy accessor, or the facts of the invocation.
+        resource: The recipe; None for the facts.
+    """
+
+    parameter: str
+    wants: Wants
+    resource: Injectable | None
+
+
+class HandlerSignature(NamedTuple):
+    """How a handler is called.
+
+    Attributes:
+        takes_context: Its second positional parameter is the host's context.
+        needs: The injected parameters, given by keyword.
+    """
+
+    takes_context: bool
+    needs: tuple[Need, ...]
+
+
+def read_handler(
+    function: Callable[..., object], named: Mapping[str, Injectable]
+) -> HandlerSignature:
+    """Reads a handler: `event` first, then perhaps the context, then what is injected.
+
+    Raises:
+        UnknownDependencyError: A parameter has no resource, or a resource has no parameter.
+    """
+    owner = _name_of(function)
+    parameters = _parameters(function, owner)
+    if not parameters or parameters[0].kind not in _POSITIONAL_KINDS:
+        raise DefinitionError(
+            f"{owner}: a handler's first parameter takes the event.\n"
+            f"  Write: async def {owner}(event, context, ...): ..."
+        )
+    event = parameters.pop(0)
+    if event.name in named:
+        raise UnknownDependencyError(
+            owner,
+            event.name,
+            reason="comes first, where the event is passed, so no resource can be injected there",
+            advice=f"Write: async def {owner}(event, context, {event.name}): ...",
+        )
+    takes_context = bool(parameters) and _is_context(function, parameters[0], named)
+    if takes_context:
+        parameters.pop(0)
+    return HandlerSignature(takes_context, _needs(function, parameters, named, owner))
+
+
+def read_factory(
+    function: Callable[..., object], named: Mapping[str, Injectable]
+) -> tuple[Need, ...]:
+    """Reads a resource's factory: all its parameters are injected.
+
+    Raises:
+        UnknownDependencyError: A parameter has no resource, or a resource has no parameter.
+    """
+    owner = _name_of(function)
+    return _needs(function, _parameters(function, owner), named, owner)
+
+
+def _parameters(function: Callable[..., object], owner: str) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError) as error:  # some builtins have no signature
+        raise DefinitionError(
+            f"{owner} has no signature that can be read.\n  Wrap it in a function of your own."
+        ) from error
+
+
+def _is_context(
+    function: Callable[..., object], parameter: inspect.Parameter, named: Mapping[str, Injectable]
+) -> bool:
+    if parameter.kind not in _POSITIONAL_KINDS or parameter.name in named:
+        return False
+    try:
+        annotation = _resolve(function, parameter)
+    except NameError:
+        return True  # a type imported for the checker only, such as LambdaContext
+    return annotation is not Invocation and _annotated_resource(annotation) is None
+
+
+def _needs(
+    function: Callable[..., object],
+    parameters: Sequence[inspect.Parameter],
+    named: Mapping[str, Injectable],
+    owner: str,
+) -> tuple[Need, ...]:
+    needs = tuple(
+        need
+        for parameter in parameters
+        if (need := _need(function, parameter, named, owner)) is not None
+    )
+    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
+    for name in named.keys() - {need.parameter for need in needs}:
+        if not takes_any:
+            raise UnknownDependencyError(
+                owner,
+                name,
+                reason="is registered, but the function does not take it",
+                advice=_similar(name, [parameter.name for parameter in parameters])
+                or f"Add the parameter {name}, or take {name}=... out of the decorator.",
+            )
+        needs += (Need(name, Wants.VALUE, named[name]),)
+    return needs
+
+
+def _need(
+    function: Callable[..., object],
+    parameter: inspect.Parameter,
+    named: Mapping[str, Injectable],
+    owner: str,
+) -> Need | None:
+    resource = named.get(parameter.name)
+    try:
+        annotation = _resolve(function, parameter)
+    except NameError as error:
+        if resource is None and parameter.default is inspect.Parameter.empty:
+            raise UnknownDependencyError(
+                owner,
+                parameter.name,
+                reason=f"has an annotation that cannot be read: {error}",
+                advice="Make the name a global of the module, or register the resource by keyword: "
+                f"{parameter.name}=...",
+            ) from error
+        annotation = None
+    if annotation is Invocation:
+        return Need(parameter.name, Wants.INVOCATION, None)
+    resource = _annotated_resource(annotation) or resource
+    if resource is None:
+        return _unresolved(parameter, named, owner)
+    if parameter.kind not in _NAMED_KINDS:
+        raise UnknownDependencyError(
+            owner,
+            parameter.name,
+            reason="can only be passed by position, but resources are injected by name",
+            advice="Take it out from before the / in the signature.",
+        )
+    wants = Wants.LAZY if _is_lazy(annotation) else Wants.VALUE
+    return Need(parameter.name, wants, resource)
+
+
+def _unresolved(
+    parameter: inspect.Parameter, named: Mapping[str, Injectable], owner: str
+) -> Need | None:
+    variadic = parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    if variadic or parameter.default is not inspect.Parameter.empty:
+        return None
+    raise UnknownDependencyError(
+        owner,
+        parameter.name,
+        reason="names no resource",
+        advice=_similar(parameter.name, list(named))
+        or f"Register it by keyword, {parameter.name}=..., or annotate it: "
+        f"{parameter.name}: Annotated[Type, resource].",
+    )
+
+
+def _similar(name: str, candidates: list[str]) -> str:
+    import difflib  # only an error pays for it
+
+    close = difflib.get_close_matches(name, candidates, n=1)
+    return f"Did you mean {close[0]!r}?" if close else ""
+
+
+def _annotated_resource(annotation: object) -> Injectable | None:
+    if get_origin(annotation) is not Annotated:
+        return None
+    return next((item for item in get_args(annotation)[1:] if isinstance(item, Injectable)), None)
+
+
+def _is_lazy(annotation: object) -> bool:
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return annotation is Lazy or get_origin(annotation) is Lazy
+
+
+def _resolve(function: Callable[..., object], parameter: inspect.Parameter) -> Any:
+    """Returns the annotation, evaluated if it is text (`from __future__ import annotations`).
+
+    Each on its own: one that is for the type checker only must not hide the others.
+    """
+    annotation = parameter.annotation
+    if not isinstance(annotation, str):
+        return annotation
+    plain = inspect.unwrap(function)
+    plain = getattr(plain, "func", plain)  # functools.partial
+    plain = plain.__init__ if inspect.isclass(plain) else plain
+    scope: dict[str, object] = dict(getattr(plain, "__globals__", {}))
+    closure = getattr(plain, "__closure__", None)
+    if closure:
+        cells = zip(plain.__code__.co_freevars, closure, strict=True)
+        scope.update({name: cell.cell_contents for name, cell in cells if _is_filled(cell)})
+    try:
+        return eval(annotation, scope)  # noqa: S307  the module's own source text
+    except NameError:
+        raise
+    except Exception as error:  # an attribute of a lazy module, a subscript that only checkers know
+        raise NameError(str(error)) from error
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018  an empty cell raises
+    except ValueError:
+        return False
+    return True
+
+
+def _name_of(function: Callable[..., object]) -> str:
+    return str(getattr(function, "__qualname__", None) or type(function).__qualname__)

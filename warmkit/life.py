@@ -1,0 +1,126 @@
+"""Runs one factory: from its call to the value, and from there to its end.
+
+It knows the four shapes a factory can have, and neither deadlines nor states: `slot` has those.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any, NamedTuple
+
+from warmkit.errors import YieldError
+from warmkit.resource import Resource
+
+Finish = Callable[[BaseException | None], Awaitable[None]]
+"""Ends a life with its outcome: the exception that ended the use, or None."""
+
+
+class Life(NamedTuple):
+    """A started value.
+
+    Attributes:
+        value: What the factory made.
+        finish: How it ends; None: there is nothing to close.
+    """
+
+    value: Any
+    finish: Finish | None = None
+
+
+async def begin(resource: Resource[Any], arguments: Mapping[str, object]) -> Life:
+    """Calls the factory and returns the started value.
+
+    When it raises or is cancelled, nothing has been started that is not closed again: what is half-way
+    closes itself as its own code says, and is never closed by us.
+
+    Raises:
+        YieldError: The factory is a generator and ended before its yield.
+        Exception: Whatever the factory raises.
+    """
+    made: Any = resource.factory(**arguments)
+    if inspect.isasyncgen(made):
+        return await _begin_async_generator(resource, made)
+    if inspect.isgenerator(made):
+        return _begin_generator(resource, made)
+    if inspect.iscoroutine(made):
+        made = await made
+    if not resource.options.enter:
+        return Life(made)
+    kind: type[Any] = type(made)
+    if issubclass(kind, AbstractAsyncContextManager):
+        return await _begin_async_context(made)
+    if issubclass(kind, AbstractContextManager):
+        return _begin_context(made)
+    return Life(made)
+
+
+async def _begin_async_generator(resource: Resource[Any], generator: Any) -> Life:
+    try:
+        value = await anext(generator)
+    except StopAsyncIteration:
+        raise YieldError(resource.name, times="never") from None
+
+    async def finish(error: BaseException | None) -> None:
+        try:
+            await (anext(generator) if error is None else generator.athrow(error))
+        except StopAsyncIteration:
+            return
+        except BaseException as raised:
+            if raised is error:
+                return
+            raise
+        await generator.aclose()
+        raise YieldError(resource.name, times="more than once")
+
+    return Life(value, finish)
+
+
+def _begin_generator(resource: Resource[Any], generator: Any) -> Life:
+    try:
+        value = next(generator)
+    except StopIteration:
+        raise YieldError(resource.name, times="never") from None
+
+    async def finish(error: BaseException | None) -> None:
+        try:
+            next(generator) if error is None else generator.throw(error)
+        except StopIteration:
+            return
+        except BaseException as raised:
+            if raised is error:
+                return
+            raise
+        generator.close()
+        raise YieldError(resource.name, times="more than once")
+
+    return Life(value, finish)
+
+
+async def _begin_async_context(manager: AbstractAsyncContextManager[Any, Any]) -> Life:
+    value = await manager.__aenter__()
+
+    async def finish(error: BaseException | None) -> None:
+        try:
+            await manager.__aexit__(*_as_triple(error))
+        except BaseException as raised:
+            if raised is not error:
+                raise
+
+    return Life(value, finish)
+
+
+def _begin_context(manager: AbstractContextManager[Any, Any]) -> Life:
+    value = manager.__enter__()
+
+    async def finish(error: BaseException | None) -> None:
+        try:
+            manager.__exit__(*_as_triple(error))
+        except BaseException as raised:
+            if raised is not error:
+                raise
+
+    return Life(value, finish)
+
+
+def _as_triple(error: BaseException | None) -> tuple[Any, Any, Any]:
+    return (None, None, None) if error is None else (type(error), error, error.__traceback__)

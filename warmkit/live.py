@@ -1,0 +1,334 @@
+"""The current slot of each resource, and how it comes to be live: lease, prove, start, retire.
+
+Nothing here is public; `environment` is the face of it. It knows recipes and slots, not handlers.
+"""
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from warmkit.clock import Clock, Reading, Within, gap
+from warmkit.errors import ResourceError, StartError
+from warmkit.events import Event, EventKind, Observer, tell
+from warmkit.freshness import Verdict
+from warmkit.graph import ordered
+from warmkit.invocation import Lazy
+from warmkit.resource import Resource
+from warmkit.slot import Counters, Slot, State
+
+AnyResource = Resource[Any]
+
+
+class Lease:
+    """What one user holds until it lets go.
+
+    Attributes:
+        live: Of which live set.
+        number: The invocation's number; None outside of invocations.
+        slots: The slots held, each counted once.
+        over: It was let go; nothing can be added any more.
+    """
+
+    __slots__ = ("live", "number", "over", "slots")
+
+    def __init__(self, live: "LiveSet", number: int | None = None) -> None:
+        self.live = live
+        self.number = number
+        self.slots: list[Slot] = []
+        self.over = False
+
+    def seconds_left(self) -> float | None:
+        """Returns how long it may wait for resources; None: for as long as they take."""
+        return None
+
+
+class Substitute(NamedTuple):
+    """What stands in for a resource.
+
+    Attributes:
+        recipe: Another recipe; None: a value.
+        value: The value, which somebody else owns.
+    """
+
+    recipe: AnyResource | None
+    value: object
+
+
+class LiveSet:
+    """The live values of one environment; the `Keeper` of its slots.
+
+    All slots of a resource share its counters. At any time one slot of a resource is the current one;
+    others may still be in use, retired.
+    """
+
+    def __init__(
+        self,
+        environment_id: str,
+        clock: Clock,
+        observers: Iterable[Observer],
+        on_loop_end: Callable[[], None],
+    ) -> None:
+        self.clock = clock
+        self.observers: tuple[Observer, ...] = tuple(observers)
+        self.context: contextvars.Context | None = None
+        self.counters: dict[AnyResource, tuple[str, Counters]] = {}
+        self.current: dict[AnyResource, Slot] = {}
+        self.substitutes: dict[AnyResource, Substitute] = {}
+        self._environment_id = environment_id
+        self._alive: set[Slot] = set()
+        self._on_loop_end = on_loop_end
+
+    # -- leases
+
+    def lease(
+        self,
+        order: Sequence[AnyResource],
+        lease: Lease,
+        now: Reading,
+        proven: Collection[Slot] = (),
+    ) -> bool:
+        """Holds every resource if all are fresh, else none. Never waits: this is the warm path.
+
+        Args:
+            order: The resources, each after what it depends on.
+            lease: Who holds them.
+            now: The present moment.
+            proven: Slots that need no verdict: they were started or checked for this lease.
+        """
+        current = self.current
+        held: list[Slot] = []
+        last_use: Reading | None = None
+        since_use = 0.0
+        for resource in order:
+            slot = current.get(resource)
+            if slot is None or slot.state is not State.WARM:
+                return False
+            if slot.used is not last_use:  # what was used together shares the reading
+                last_use = slot.used
+                since_use = gap(last_use, now)
+            if slot not in proven and slot.verdict(since_use, now) is not Verdict.REUSE:
+                return False
+            held.append(slot)
+        for slot in held:
+            if slot not in proven:
+                slot.counters.reuses += 1
+                if self.observers:
+                    slot.invocation = lease.number
+                    self.report(EventKind.REUSED, slot, gap=gap(slot.used, now))
+            slot.users += 1
+            slot.used = now
+        lease.slots += held
+        return True
+
+    async def acquire(self, order: Sequence[AnyResource], lease: Lease) -> None:
+        """Holds every resource: started, checked, refreshed or rebuilt as need be.
+
+        Args:
+            order: The resources, each after what it depends on.
+            lease: Who holds them.
+
+        Raises:
+            StartError: One did not start. What else could be started is kept.
+            TimeLimitError: The lease's own time ran out while it waited.
+        """
+        waits_for = ", ".join(resource.name for resource in order)
+        proven: set[Slot] = set()
+        async with Within(lease.seconds_left(), f"waiting for {waits_for}", "the time left"):
+            while not self.lease(order, lease, self.clock.read(), proven):
+                await self._prove(order, lease, proven)
+                await self._start(order, lease, proven)
+
+    def release(self, lease: Lease, now: Reading) -> None:
+        """Lets go of everything that the lease holds. Never waits."""
+        for slot in lease.slots:
+            slot.release(now)
+        lease.slots.clear()
+        lease.over = True
+
+    def order(self, resources: Iterable[AnyResource]) -> tuple[AnyResource, ...]:
+        """Returns the resources and what they depend on at present, each after what it depends on."""
+        return ordered(resources, self.dependencies)
+
+    def dependencies(self, resource: AnyResource) -> tuple[AnyResource, ...]:
+        """Returns what the resource depends on, as long as nothing else stands in for it."""
+        substitute = self.substitutes.get(resource)
+        if substitute is None:
+            return resource.dependencies
+        return substitute.recipe.dependencies if substitute.recipe is not None else ()
+
+    # -- the end
+
+    def alive(self) -> list[Slot]:
+        """Returns every slot that is not closed, current or not."""
+        self._alive = {slot for slot in self._alive if slot.state is not State.CLOSED}
+        return list(self._alive)
+
+    def closing(self) -> list[asyncio.Task[None]]:
+        """Returns the tasks in which retired values are being closed."""
+        return [task for slot in self._alive if (task := slot.closing) is not None]
+
+    # -- what slots ask of their keeper
+
+    def report(
+        self,
+        kind: EventKind,
+        slot: Slot,
+        *,
+        seconds: float = 0.0,
+        gap: float = 0.0,
+        reason: str = "",
+        error: BaseException | None = None,
+    ) -> None:
+        """Tells the observers; makes no event when there are none."""
+        if self.observers:
+            number = slot.invocation
+            event = Event(
+                kind, self._environment_id, number, slot.name, seconds, gap, reason, error
+            )
+            tell(self.observers, event)
+
+    def retire(self, slot: Slot, reason: str) -> None:
+        """Takes the slot out of use, and first all that was built on it."""
+        for other in list(self._alive):
+            if slot in other.built_on:
+                self.retire(other, f"{slot.name}: {reason}")
+        slot.retire(reason)
+
+    def loop_ends(self) -> None:
+        """Somebody cancels every task of the loop."""
+        self._on_loop_end()
+
+    # -- prove what is there
+
+    async def _prove(self, order: Sequence[AnyResource], lease: Lease, proven: set[Slot]) -> None:
+        """Checks and refreshes what needs it, side by side; retires what cannot be proven."""
+        now = self.clock.read()
+        slots = [slot for item in order if (slot := self.current.get(item)) is not None]
+        for slot in slots:
+            if slot.state is State.STARTING and slot.overdue(now):
+                self.retire(slot, "a freeze interrupted its start")
+            if slot.state is State.WARM and slot not in proven:
+                self._act(slot, now, lease)
+        for slot in slots:
+            if slot.state is State.CHECKING:
+                await slot.settled()
+                proven.add(slot)
+
+    def _act(self, slot: Slot, now: Reading, lease: Lease) -> None:
+        verdict = slot.verdict(gap(slot.used, now), now)
+        if verdict is Verdict.CHECK:
+            slot.check(lease.number)
+        elif verdict is Verdict.REFRESH:
+            slot.refresh(lease.number)
+        elif verdict is Verdict.REBUILD and slot.outlived(now) and not slot.suspect:
+            self._succeed(slot)
+        elif verdict is Verdict.REBUILD:
+            self.retire(slot, "it could not be trusted any more")
+
+    def _succeed(self, old: Slot) -> None:
+        """Puts a new slot in an outlived one's place; the old value goes when the new one is there."""
+        for resource, slot in self.current.items():
+            if slot is old:
+                self.current[resource] = self._new_slot(resource, predecessor=old)
+                return
+
+    # -- start what is not
+
+    async def _start(
+        self, resources: Sequence[AnyResource], lease: Lease, proven: set[Slot]
+    ) -> list[Slot]:
+        """Starts what is not live, each as soon as what it depends on is; waits for all outcomes."""
+        if len(resources) == 1:
+            return [await self._started(resources[0], lease, proven)]
+        waits = [self._started(resource, lease, proven) for resource in resources]
+        results = await asyncio.gather(*waits, return_exceptions=True)
+        failures = [result for result in results if isinstance(result, BaseException)]
+        if failures:
+            raise _first_cause(failures)
+        return [result for result in results if isinstance(result, Slot)]
+
+    async def _started(self, resource: AnyResource, lease: Lease, proven: set[Slot]) -> Slot:
+        """Returns the resource's current slot once it is WARM."""
+        while True:
+            below = self.dependencies(resource)
+            built_on = await self._start(below, lease, proven) if below else []
+            slot = self._current_slot(resource)
+            if slot.state is State.WARM:
+                return slot
+            if slot.state is State.COLD and all(item.state is State.WARM for item in built_on):
+                slot.start(self._arguments(slot.recipe), tuple(built_on), lease.number)
+            await slot.settled()
+            proven.add(slot)
+            if slot.state is State.COLD and slot.error is not None:
+                raise _again(slot.error)
+
+    def _arguments(self, recipe: AnyResource) -> dict[str, object]:
+        return {
+            parameter: self.lazy(resource) if lazy else self.current[resource].value
+            for parameter, resource, lazy in recipe.injected
+        }
+
+    def lazy(self, resource: AnyResource, lease: Lease | None = None) -> Lazy[Any]:
+        """Returns an accessor that makes the resource live when it is awaited."""
+
+        async def get() -> Any:
+            return await self.get(resource, lease)
+
+        return Lazy(get)
+
+    async def get(self, resource: AnyResource, lease: Lease | None) -> Any:
+        """Returns a resource's live value, held by the lease if there is one that is not over."""
+        passing = Lease(self) if lease is None or lease.over else lease
+        try:
+            await self.acquire(self.order([resource]), passing)
+            return self.current[resource].value
+        finally:
+            if passing is not lease:
+                self.release(passing, self.clock.read())
+
+    # -- slots
+
+    def _current_slot(self, resource: AnyResource) -> Slot:
+        slot = self.current.get(resource)
+        if slot is None or slot.state in (State.RETIRING, State.CLOSED):
+            slot = self.current[resource] = self._new_slot(resource)
+        return slot
+
+    def _new_slot(self, resource: AnyResource, predecessor: Slot | None = None) -> Slot:
+        name, counters = self._known(resource)
+        substitute = self.substitutes.get(resource)
+        recipe = substitute.recipe if substitute is not None else None
+        slot = Slot(recipe or resource, name, self, counters, predecessor)
+        self._alive = {*self.alive(), slot}
+        if substitute is not None and recipe is None:
+            slot.supply(substitute.value)
+        return slot
+
+    def _known(self, resource: AnyResource) -> tuple[str, Counters]:
+        if resource not in self.counters:
+            taken = {name for name, _ in self.counters.values()}
+            name, number = resource.name, 1
+            while name in taken:
+                number += 1
+                name = f"{resource.name}#{number}"
+            self.counters[resource] = (name, Counters())
+        return self.counters[resource]
+
+
+def _again(error: ResourceError) -> ResourceError:
+    """Returns the failure for one more waiter: each raises an error of its own, of the same cause."""
+    again = StartError(error.resource, error.seconds, advice=error.advice)
+    again.__cause__ = error.__cause__
+    return again
+
+
+def _first_cause(failures: Sequence[BaseException]) -> BaseException:
+    """Returns the failure to raise: the first, the others noted; an interruption before all."""
+    ordinary = [failure for failure in failures if isinstance(failure, Exception)]
+    interruptions = [failure for failure in failures if not isinstance(failure, Exception)]
+    first, *others = interruptions + ordinary
+    for other in others:
+        if str(other) != str(first):
+            first.add_note(f"also: {other}")
+    return first

@@ -1,0 +1,473 @@
+"""One life of one resource: its states, who uses it, and the task in which it starts, waits and closes.
+
+Every transition is synchronous and decides; what is to be awaited is returned. A slot knows the slots that
+it was built on, and nothing of which slot is the current one of its resource: that is the environment's.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Coroutine, Mapping
+from contextvars import Context
+from enum import StrEnum
+from typing import Any, Protocol
+
+from warmkit.clock import Clock, Reading, Within, gap
+from warmkit.errors import (
+    CheckError,
+    CloseError,
+    RefreshError,
+    ResourceError,
+    StartError,
+)
+from warmkit.events import EventKind
+from warmkit.freshness import Verdict, decide
+from warmkit.life import Life, begin
+from warmkit.resource import Resource, Work
+
+
+class State(StrEnum):
+    """Where a slot is in its life."""
+
+    COLD = "cold"
+    STARTING = "starting"
+    WARM = "warm"
+    CHECKING = "checking"
+    RETIRING = "retiring"
+    CLOSED = "closed"
+
+
+MOVES: Mapping[State, frozenset[State]] = {
+    State.COLD: frozenset({State.STARTING, State.CLOSED}),
+    State.STARTING: frozenset({State.COLD, State.WARM, State.RETIRING}),
+    State.WARM: frozenset({State.CHECKING, State.RETIRING}),
+    State.CHECKING: frozenset({State.WARM, State.RETIRING}),
+    State.RETIRING: frozenset({State.CLOSED}),
+    State.CLOSED: frozenset(),
+}
+"""Which state may follow which."""
+
+
+class Counters:
+    """What one resource did in one environment, over all its slots."""
+
+    __slots__ = (
+        "check_failures",
+        "checks",
+        "closes",
+        "rebuilds",
+        "refreshes",
+        "reuses",
+        "seconds",
+        "start_failures",
+        "starts",
+    )
+
+    def __init__(self) -> None:
+        self.starts = self.start_failures = self.rebuilds = self.closes = 0
+        self.checks = self.check_failures = self.refreshes = self.reuses = 0
+        self.seconds = 0.0
+
+
+class Keeper(Protocol):
+    """Who keeps the slot."""
+
+    clock: Clock
+    context: Context | None
+    """In which its tasks run; None: in that of whoever starts them."""
+
+    def report(
+        self,
+        kind: EventKind,
+        slot: "Slot",
+        *,
+        seconds: float = 0.0,
+        gap: float = 0.0,
+        reason: str = "",
+        error: BaseException | None = None,
+    ) -> None:
+        """Tells those who listen what happened."""
+        ...
+
+    def retire(self, slot: "Slot", reason: str) -> None:
+        """Takes the slot, and all that was built on it, out of use."""
+        ...
+
+    def loop_ends(self) -> None:
+        """Somebody cancels every task of the loop: it is about to be closed."""
+        ...
+
+
+class Slot:
+    """One live value, or the way to it.
+
+    Lives in one event loop. `users` counts who holds the value: invocations, and slots built on it.
+    """
+
+    __slots__ = (
+        "_close_limit",
+        "_close_now",
+        "_keeper",
+        "_limits",
+        "_settled",
+        "_task",
+        "_work",
+        "built_on",
+        "counters",
+        "error",
+        "expires",
+        "invocation",
+        "name",
+        "predecessor",
+        "recipe",
+        "started",
+        "state",
+        "suspect",
+        "used",
+        "users",
+        "value",
+    )
+
+    def __init__(
+        self,
+        recipe: Resource[Any],
+        name: str,
+        keeper: Keeper,
+        counters: Counters,
+        predecessor: "Slot | None" = None,
+    ) -> None:
+        self.recipe = recipe
+        self.name = name
+        self.counters = counters
+        self.predecessor = predecessor
+        self.state = State.COLD
+        self.value: Any = None
+        self.users = 0
+        self.used = self.started = keeper.clock.read()
+        self.expires: float | None = None
+        self.suspect = False
+        self.error: ResourceError | None = None
+        self.invocation: int | None = None
+        self.built_on: tuple[Slot, ...] = ()
+        self._keeper = keeper
+        self._limits = recipe.limits
+        self._settled: asyncio.Future[None] | None = None
+        self._close_limit = recipe.options.close_timeout
+        self._close_now: asyncio.Event | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._work: asyncio.Task[None] | None = None
+
+    # -- questions
+
+    def verdict(self, since_use: float, now: Reading) -> Verdict:
+        """Returns what the value needs before it may be used again.
+
+        Args:
+            since_use: The gap since `used`, in seconds.
+            now: The present moment.
+        """
+        limits = self._limits
+        alive = self.recipe.hooks.alive
+        return decide(
+            limits,
+            gap=since_use,
+            age=0.0 if limits.max_age is None else gap(self.started, now),
+            expires_in=None if self.expires is None else self.expires - now.wall,
+            suspect=self.suspect or (alive is not None and not alive(self.value)),
+        )
+
+    def overdue(self, now: Reading) -> bool:
+        """Whether a start stood still for longer than it may take: a freeze came in between."""
+        return gap(self.started, now) >= self.recipe.options.start_timeout
+
+    def outlived(self, now: Reading) -> bool:
+        """Whether the value works, but has reached its age or expiry."""
+        max_age = self._limits.max_age
+        old = max_age is not None and gap(self.started, now) >= max_age
+        return old or (self.expires is not None and now.wall >= self.expires)
+
+    async def settled(self) -> None:
+        """Waits until the start, check or refresh in progress is over, whatever its outcome.
+
+        Cancelling the wait leaves the work alone.
+        """
+        if self._settled is not None:
+            await asyncio.shield(self._settled)
+
+    # -- use
+
+    def hold(self) -> None:
+        """Counts one more user."""
+        self.users += 1
+
+    def release(self, now: Reading) -> None:
+        """Counts one user less; the last one lets a retired value close."""
+        self.users -= 1
+        self.used = now
+        if not self.users and self.state is State.RETIRING:
+            self._let_close()
+
+    # -- transitions
+
+    def supply(self, value: object) -> None:
+        """COLD to WARM with a value that somebody else owns."""
+        self._move(State.STARTING)
+        self._move(State.WARM)
+        self.value = value
+
+    def start(
+        self,
+        arguments: Mapping[str, object],
+        built_on: "tuple[Slot, ...]" = (),
+        invocation: int | None = None,
+    ) -> None:
+        """COLD to STARTING: the factory runs in a task of its own. Await `settled` for the outcome."""
+        self._move(State.STARTING)
+        self.invocation = invocation
+        self.error = None
+        self.started = self._keeper.clock.read()
+        self.built_on = built_on
+        for slot in built_on:
+            slot.hold()
+        self._unsettle()
+        self._close_now = asyncio.Event()
+        self._task = self._spawn(self._live(arguments))
+
+    def check(self, invocation: int | None = None) -> None:
+        """WARM to CHECKING, with the recipe's check. Await `settled` for the outcome."""
+        self.invocation = invocation
+        self._examine(
+            self.recipe.hooks.check, CheckError, EventKind.CHECKED, EventKind.CHECK_FAILED
+        )
+
+    def refresh(self, invocation: int | None = None) -> None:
+        """WARM to CHECKING, with the recipe's refresh. Await `settled` for the outcome."""
+        self.invocation = invocation
+        self._examine(
+            self.recipe.hooks.refresh, RefreshError, EventKind.REFRESHED, EventKind.REFRESH_FAILED
+        )
+
+    def retire(self, reason: str) -> None:
+        """Takes the value out of use; it closes when its last user is done."""
+        if self.state in (State.RETIRING, State.CLOSED):
+            return
+        if self.state is State.COLD:
+            self._move(State.CLOSED)
+            return
+        if self.state is State.STARTING and self._task is not None:
+            self._task.cancel()
+        if self._work is not None:
+            self._work.cancel()
+        self._move(State.RETIRING)
+        self._keeper.report(EventKind.RETIRED, self, reason=reason)
+        if not self.users:
+            self._let_close()
+
+    def close(self, limit: float) -> asyncio.Task[None] | None:
+        """Ends it at once, in use or not; returns the task in which it closes, if there is one.
+
+        Args:
+            limit: Seconds it may take, if its own `close_timeout` is not shorter.
+        """
+        self._close_limit = min(limit, self._close_limit)
+        self.retire("the environment ends")
+        self._let_close()
+        return self._task
+
+    @property
+    def closing(self) -> asyncio.Task[None] | None:
+        """The task in which a retired value is being closed; None while it is in use, or has gone."""
+        busy = self.state is State.RETIRING and self._task is not None and not self._task.done()
+        return self._task if busy else None
+
+    # -- the life
+
+    async def _live(self, arguments: Mapping[str, object]) -> None:
+        """Start, wait and close in one task, as the factory's context managers expect."""
+        try:
+            async with Within(self.recipe.options.start_timeout, "the start", "start_timeout"):
+                life = await begin(self.recipe, arguments)
+                self.expires = _unix_seconds(self.recipe, life.value)
+        except BaseException as error:  # noqa: BLE001  a user's failure becomes data
+            self._start_failed(error)
+            _let_through(error)
+            return
+        self._started(life)
+        await self._wait_for_close()
+        await self._finish(life)
+
+    def _started(self, life: Life) -> None:
+        now = self._keeper.clock.read()
+        seconds = gap(self.started, now)
+        self.started = self.used = now
+        self.counters.starts += 1
+        self.counters.seconds += seconds
+        if self.state is State.STARTING:
+            rebuilt = self.counters.starts > 1
+            self.counters.rebuilds += rebuilt
+            self._move(State.WARM)
+            self.value = life.value
+            self._keeper.report(
+                EventKind.STARTED,
+                self,
+                seconds=seconds,
+                reason="rebuild" if rebuilt else "first use",
+            )
+        self._settle()
+        if self.predecessor is not None:
+            old, self.predecessor = self.predecessor, None
+            self._keeper.retire(old, "its time was over")
+
+    def _start_failed(self, cause: BaseException) -> None:
+        seconds = gap(self.started, self._keeper.clock.read())
+        self.counters.start_failures += 1
+        self.counters.seconds += seconds
+        self.error = _blame(StartError(self.name, seconds), cause)
+        self._let_go()
+        self._move(State.COLD if self.state is State.STARTING else State.CLOSED)
+        self._keeper.report(EventKind.START_FAILED, self, seconds=seconds, error=self.error)
+        self._settle()
+
+    async def _wait_for_close(self) -> None:
+        assert self._close_now is not None
+        while not self._close_now.is_set():
+            try:
+                await self._close_now.wait()
+            except asyncio.CancelledError:
+                # Nobody has this task but us: whoever cancels it cancels every task of the loop.
+                _uncancel()
+                self._keeper.loop_ends()
+
+    async def _finish(self, life: Life) -> None:
+        begun = self._keeper.clock.read()
+        cause: BaseException | None = None
+        try:
+            async with Within(self._close_limit, "the close", "close_timeout"):
+                if life.finish is not None:
+                    await life.finish(None)
+        except BaseException as error:  # noqa: BLE001  a user's failure becomes data
+            cause = error
+        self._closed(gap(begun, self._keeper.clock.read()), cause)
+        _let_through(cause)
+
+    def _closed(self, seconds: float, cause: BaseException | None) -> None:
+        self.error = None if cause is None else _blame(CloseError(self.name, seconds), cause)
+        self.value = None
+        self._let_go()
+        self._move(State.CLOSED)
+        self.counters.closes += 1
+        kind = EventKind.CLOSED if cause is None else EventKind.CLOSE_FAILED
+        self._keeper.report(kind, self, seconds=seconds, error=self.error)
+
+    # -- check and refresh
+
+    def _examine(
+        self,
+        work: Work[Any] | None,
+        blame: type[ResourceError],
+        passed: EventKind,
+        failed: EventKind,
+    ) -> None:
+        assert work is not None
+        self._move(State.CHECKING)
+        self._unsettle()
+        self._work = self._spawn(self._prove(work, blame, passed, failed))
+
+    async def _prove(
+        self, work: Work[Any], blame: type[ResourceError], passed: EventKind, failed: EventKind
+    ) -> None:
+        begun = self._keeper.clock.read()
+        limit = self.recipe.options.check_timeout
+        cause: BaseException | None = None
+        try:
+            async with Within(limit, "the check", "check_timeout"):
+                result = work(self.value)
+                if inspect.isawaitable(result):
+                    await result
+        except BaseException as error:  # noqa: BLE001  a user's failure becomes data
+            cause = error
+        self._work = None
+        if self.state is State.CHECKING:  # else it was retired meanwhile, and the outcome is moot
+            now = self._keeper.clock.read()
+            since_use, seconds = gap(self.used, begun), gap(begun, now)
+            self._count(blame, seconds, failed=cause is not None)
+            if cause is None:
+                self._proved(now)
+                self._keeper.report(passed, self, seconds=seconds, gap=since_use)
+            else:
+                self.error = _blame(blame(self.name, seconds), cause)
+                self._keeper.report(failed, self, seconds=seconds, gap=since_use, error=self.error)
+                self._keeper.retire(self, str(failed))
+        self._settle()
+        _let_through(cause)
+
+    def _proved(self, now: Reading) -> None:
+        self._move(State.WARM)
+        self.used = now
+        self.suspect = False
+
+    def _count(self, blame: type[ResourceError], seconds: float, *, failed: bool) -> None:
+        self.counters.seconds += seconds
+        if blame is CheckError:
+            self.counters.checks += 1
+        else:
+            self.counters.refreshes += 1
+        self.counters.check_failures += failed
+
+    # -- small moves
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        context = self._keeper.context
+        return asyncio.create_task(
+            work,
+            name=f"warmkit:{self.name}",
+            context=context.copy() if context is not None else None,
+        )
+
+    def _move(self, state: State) -> None:
+        if state not in MOVES[self.state]:
+            raise AssertionError(f"slot {self.name!r}: {self.state} cannot become {state}")
+        self.state = state
+
+    def _let_close(self) -> None:
+        if self._close_now is not None:
+            self._close_now.set()
+        elif self.state is State.RETIRING:  # supplied: nothing of ours to close
+            self._move(State.CLOSED)
+
+    def _let_go(self) -> None:
+        now = self._keeper.clock.read()
+        held, self.built_on = self.built_on, ()
+        for slot in held:
+            slot.release(now)
+
+    def _unsettle(self) -> None:
+        self._settled = asyncio.get_running_loop().create_future()
+
+    def _settle(self) -> None:
+        if self._settled is not None and not self._settled.done():
+            self._settled.set_result(None)
+
+
+def _blame(error: ResourceError, cause: BaseException) -> ResourceError:
+    error.__cause__ = cause
+    return error
+
+
+def _let_through(error: BaseException | None) -> None:
+    """The interpreter's own exits are noted like any failure, and then go on their way."""
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        raise error
+
+
+def _uncancel() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
+
+
+def _unix_seconds(recipe: Resource[Any], value: object) -> float | None:
+    expires_at = recipe.hooks.expires_at
+    expires = expires_at(value) if expires_at is not None else None
+    if expires is None or isinstance(expires, int | float):
+        return expires
+    return expires.timestamp()

@@ -1,0 +1,98 @@
+"""Closes slots in order, inside a budget: what depends before what it depends on, each level side by side.
+
+One that hangs costs only its share; a cancellation is kept back until every closer has run.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from warmkit.errors import CloseError, ResourceError, TimeLimitError
+from warmkit.slot import Slot, State
+
+GRACE = 0.02
+"""Seconds for a closer that ran out of time to take note of its cancellation."""
+
+
+async def tear_down(slots: Iterable[Slot], *, budget: float) -> list[ResourceError]:
+    """Closes every slot once, in use or not.
+
+    Args:
+        slots: All that is not closed yet.
+        budget: Seconds for all of them. Each level gets an equal share of what is left.
+
+    Returns:
+        What did not close, and why.
+
+    Raises:
+        asyncio.CancelledError: The caller was cancelled meanwhile; every closer has run nevertheless.
+    """
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + budget
+    waves = _dependents_first(slots)
+    errors: list[ResourceError] = []
+    cancelled: asyncio.CancelledError | None = None
+    while waves:
+        share = max(0.0, ends - loop.time()) / len(waves)
+        wave = waves.pop(0)
+        cancelled = await _close_wave(wave, share) or cancelled
+        errors += [error for slot in wave if (error := _failure(slot, share)) is not None]
+    if cancelled is not None:
+        raise cancelled
+    return errors
+
+
+async def outlast(
+    tasks: Iterable[asyncio.Task[Any]], *, seconds: float | None = None
+) -> asyncio.CancelledError | None:
+    """Waits for tasks to end, also when cancelled; returns the cancellation that was kept back.
+
+    Args:
+        tasks: What to wait for.
+        seconds: How long at most; None: until they end.
+    """
+    loop = asyncio.get_running_loop()
+    ends = None if seconds is None else loop.time() + seconds
+    waiting: set[asyncio.Task[Any]] = set(tasks)
+    cancelled: asyncio.CancelledError | None = None
+    while waiting:
+        left = None if ends is None else max(0.0, ends - loop.time())
+        try:
+            done, waiting = await asyncio.wait(waiting, timeout=left)
+        except asyncio.CancelledError as error:
+            cancelled = error
+            waiting = {task for task in waiting if not task.done()}
+        else:
+            if not done:
+                break
+    return cancelled
+
+
+async def _close_wave(wave: list[Slot], share: float) -> asyncio.CancelledError | None:
+    closing = [task for slot in wave if (task := slot.close(share)) is not None]
+    return await outlast(closing, seconds=share + GRACE)
+
+
+def _failure(slot: Slot, share: float) -> ResourceError | None:
+    if slot.state is State.CLOSED:
+        return slot.error if isinstance(slot.error, CloseError) else None
+    error = CloseError(slot.name, share, advice="It goes on although it was cancelled.")
+    error.__cause__ = TimeLimitError("the close", share, "its share")
+    return error
+
+
+def _dependents_first(slots: Iterable[Slot]) -> list[list[Slot]]:
+    depth: dict[Slot, int] = {}
+
+    def visit(slot: Slot) -> int:
+        if slot not in depth:
+            depth[slot] = 1 + max((visit(below) for below in slot.built_on), default=-1)
+        return depth[slot]
+
+    for slot in slots:
+        visit(slot)
+    deepest = max(depth.values(), default=-1)
+    return [
+        [slot for slot, level in depth.items() if level == wanted]
+        for wanted in range(deepest, -1, -1)
+    ]
