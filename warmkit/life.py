@@ -6,7 +6,7 @@ It knows the four shapes a factory can have, and neither deadlines nor states: `
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from warmkit.errors import YieldError
 from warmkit.resource import Resource
@@ -46,11 +46,10 @@ async def begin(resource: Resource[Any], arguments: Mapping[str, object]) -> Lif
         made = await made
     if not resource.options.enter:
         return Life(made)
-    kind: type[Any] = type(made)
-    if issubclass(kind, AbstractAsyncContextManager):
-        return await _begin_async_context(made)
-    if issubclass(kind, AbstractContextManager):
-        return _begin_context(made)
+    if isinstance(made, AbstractAsyncContextManager):
+        return await _begin_async_context(cast("AbstractAsyncContextManager[Any, Any]", made))
+    if isinstance(made, AbstractContextManager):
+        return _begin_context(cast("AbstractContextManager[Any, Any]", made))
     return Life(made)
 
 

@@ -60,7 +60,9 @@ def test_errors_are_described(emulator: StartEmulator, task_root: Path) -> None:
 
 
 def test_a_timeout_is_reported(emulator: StartEmulator, task_root: Path) -> None:
-    environment = emulator("app.slow", task_root=task_root, env={"AWS_LAMBDA_FUNCTION_TIMEOUT": "1"})
+    environment = emulator(
+        "app.slow", task_root=task_root, env={"AWS_LAMBDA_FUNCTION_TIMEOUT": "1"}
+    )
     _, body = environment.invoke({})
     assert "Task timed out after 1.00 seconds" in body
 

@@ -412,7 +412,9 @@ def test_root_can_use_an_installation_that_others_cannot_read(
     (private / package.name / "__init__.py").touch()
     monkeypatch.syspath_prepend(private)
     with PostgresServer() as server:
-        (postgres,) = (p for p in processes_below(server.process.pid) if p.ppid() == server.process.pid)
+        (postgres,) = (
+            p for p in processes_below(server.process.pid) if p.ppid() == server.process.pid
+        )
         assert postgres.username() == "nobody"
         assert Path(postgres.exe()).is_relative_to(server.home)
         assert server.execute("SELECT 1") == ["1"]
