@@ -28,6 +28,9 @@ class Reading(NamedTuple):
     boot: float
 
 
+_reading = tuple.__new__  # twice on every invocation: a third of what calling Reading costs
+
+
 class Clock(Protocol):
     """Where an `Environment` takes the time from."""
 
@@ -46,14 +49,14 @@ class SystemClock:
         def read(self) -> Reading:
             """Returns the present moment."""
             boot = time.clock_gettime(time.CLOCK_BOOTTIME)
-            return Reading(time.time(), time.monotonic(), boot)
+            return _reading(Reading, (time.time(), time.monotonic(), boot))
 
     else:  # only Linux has a clock that is known to count suspended time
 
         def read(self) -> Reading:
             """Returns the present moment."""
             monotonic = time.monotonic()
-            return Reading(time.time(), monotonic, monotonic)
+            return _reading(Reading, (time.time(), monotonic, monotonic))
 
 
 def gap(earlier: Reading, later: Reading) -> float:
@@ -62,12 +65,7 @@ def gap(earlier: Reading, later: Reading) -> float:
     The largest, because a clock that stood still in the freeze says too little; a wall clock that was
     set back says less than the others and is outvoted.
     """
-    return max(
-        later[0] - earlier[0],
-        later[1] - earlier[1],
-        later[2] - earlier[2],
-        0.0,
-    )
+    return max(later[0] - earlier[0], later[1] - earlier[1], later[2] - earlier[2], 0.0)
 
 
 class Within:

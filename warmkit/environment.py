@@ -340,8 +340,15 @@ def current_environment() -> Environment:
 
     Raises:
         RuntimeError: No event loop is running.
+        EnvironmentClosedError: The entered one is closed.
+        WrongLoopError: The entered one belongs to another loop.
     """
-    return _current.get() or default_environment(asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    environment = _current.get()
+    if environment is None:
+        return default_environment(loop)
+    environment.join(loop)
+    return environment
 
 
 def entered_environment() -> Environment | None:
@@ -362,5 +369,6 @@ def default_environment(loop: asyncio.AbstractEventLoop) -> Environment:
 
 def running_default() -> Environment | None:
     """Returns the default environment whose loop is running, if there is exactly one."""
-    running = [item for loop, item in _registry.defaults.items() if loop.is_running()]
+    defaults = _registry.defaults
+    running = [defaults[loop] for loop in defaults if loop.is_running()] if defaults else []
     return running[0] if len(running) == 1 else None

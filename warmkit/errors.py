@@ -218,7 +218,7 @@ class YieldError(WarmkitError):
         )
 
 
-class TeardownError(ExceptionGroup[ResourceError]):
+class TeardownError(ExceptionGroup[ResourceError], WarmkitError):
     """Some resources did not close; all others did."""
 
 

@@ -34,6 +34,12 @@ class Limits(NamedTuple):
     can_refresh: bool = False
 
 
+def trusted_for(limits: Limits) -> float:
+    """Returns the longest gap in seconds after which a value that nothing speaks against is reused."""
+    check_after = limits.check_after if limits.can_check else float("inf")
+    return check_after if limits.max_gap is None else min(check_after, limits.max_gap)
+
+
 def decide(
     limits: Limits,
     *,

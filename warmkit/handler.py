@@ -44,10 +44,12 @@ class WarmHandler(Generic[R]):
     ) -> None:
         _refuse_wrong(function, resources)
         update_wrapper(self, function)
+        self.__name__: str = getattr(function, "__name__", type(function).__name__)
         self._function = function
         self._takes_context, needs = read_handler(function, resources)
         self._graph = wire(self._name, needs)
         self._observers = tuple(observers)
+        self._order, self._for_itself = self._graph
         self._plain = tuple(
             (need.parameter, need.resource)
             for need in needs
@@ -58,7 +60,7 @@ class WarmHandler(Generic[R]):
         if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # this import is the init phase
             from warmkit.hosts import loop
 
-            loop.prewarm_in_init(self)
+            loop.prewarm_in_init(self._order)
 
     @property
     def _name(self) -> str:
@@ -100,10 +102,13 @@ class WarmHandler(Generic[R]):
 
         Args and errors are those of a call.
         """
-        visit = Visit(current_environment(), context, asyncio.get_running_loop())
+        visit = Visit(current_environment(), context)
         token = current_lease.set(visit)
         try:
-            arguments = await self._enter(visit)
+            visit.begin(self._observers)
+            arguments = self._arguments_if_fresh(visit)
+            if arguments is None:
+                arguments = await self._arguments_made_live(visit)
             if self.is_async:
                 result = await self._function(*self._positional(event, context), **arguments)
             else:
@@ -131,12 +136,13 @@ class WarmHandler(Generic[R]):
             context: Passed on as it is.
             run: Runs a coroutine on the environment's loop to its end.
         """
-        visit = Visit(environment, context, environment.loop)
+        visit = Visit(environment, context)
         token = current_lease.set(visit)
         try:
-            arguments = self._enter_at_once(visit)
+            visit.begin(self._observers)
+            arguments = self._arguments_if_fresh(visit)
             if arguments is None:
-                arguments = run(self._enter(visit))
+                arguments = run(self._arguments_made_live(visit))
             result = self._function(*self._positional(event, context), **arguments)
             if inspect.iscoroutine(result):  # an async def behind somebody's synchronous decorator
                 result = run(result)
@@ -154,34 +160,29 @@ class WarmHandler(Generic[R]):
 
     # -- one invocation
 
-    def _enter_at_once(self, visit: "Visit") -> dict[str, Any] | None:
-        """Returns the injected arguments if everything is fresh, without waiting; else None."""
-        visit.begin(self._observers)
+    def _arguments_if_fresh(self, visit: "Visit") -> dict[str, Any] | None:
+        """Returns the injected arguments if nothing has to be waited for: this is the warm path."""
         live = visit.live
-        if live.substitutes or self._graph.invocation:
-            return None
-        if not live.lease(self._graph.environment, visit, visit.begun):
+        if self._for_itself or live.substitutes or not live.lease(self._order, visit, visit.begun):
             return None
         return self._arguments(visit)
 
-    async def _enter(self, visit: "Visit") -> dict[str, Any]:
+    async def _arguments_made_live(self, visit: "Visit") -> dict[str, Any]:
         """Makes every resource live and returns the injected arguments."""
-        visit.begin(self._observers)
         live = visit.live
-        order = self._graph.environment
+        order = self._order
         if live.substitutes:
             order = tuple(item for item in live.order(order) if item.options.scope == "environment")
-        if not live.lease(order, visit, visit.begun):
-            await live.acquire(order, visit)
-        for resource in self._graph.invocation:
+        await live.acquire(order, visit)
+        for resource in self._for_itself:
             await visit.start(resource)
         return self._arguments(visit)
 
     def _arguments(self, visit: "Visit") -> dict[str, Any]:
         current = visit.live.current
         arguments = {parameter: current[resource].value for parameter, resource in self._plain}
-        for need in self._special:
-            arguments[need.parameter] = visit.argument(need)
+        if self._special:
+            arguments.update({need.parameter: visit.argument(need) for need in self._special})
         return arguments
 
     def _positional(self, event: object, context: object) -> tuple[object, ...]:
@@ -206,34 +207,26 @@ class Visit(Lease):
         lives: Its own resources by recipe, in the order of their start.
     """
 
-    __slots__ = ("_context", "_gap", "_values", "begun", "environment", "lives")
+    __slots__ = ("_context", "_idle_since", "begun", "environment", "lives")
 
-    def __init__(
-        self, environment: Environment, context: object, loop: asyncio.AbstractEventLoop | None
-    ) -> None:
-        if loop is not None:
-            environment.join(loop)
+    def __init__(self, environment: Environment, context: object) -> None:
         super().__init__(environment.live)
         self.environment = environment
         self.lives: dict[AnyResource, Life] = {}
         self._context = context
-        self._values: dict[AnyResource, Any] = {}
 
     def begin(self, observers: tuple[Observer, ...]) -> None:
-        """Counts the invocation, once, and tells the observers."""
-        if self.number:
-            return
+        """Counts the invocation and tells the observers."""
         environment = self.environment
         environment.invocations += 1
         self.number = environment.invocations
         self.begun: Reading = environment.clock.read()
-        idle_since = environment.idle_since
-        self._gap = 0.0 if idle_since is None else gap(idle_since, self.begun)
+        self._idle_since = environment.idle_since
         for observer in observers:
             if observer not in self.live.observers:
                 environment.observe(observer)
         if self.live.observers:
-            self._tell(EventKind.INVOCATION_STARTED, gap=self._gap)
+            self._tell(EventKind.INVOCATION_STARTED, gap=self._gap())
 
     def facts(self) -> Invocation:
         """Returns what a handler may know of its invocation."""
@@ -242,10 +235,13 @@ class Visit(Lease):
             environment_id=self.environment.id,
             number=self.number or 0,
             cold=self.number == 1,
-            gap=self._gap,
+            gap=self._gap(),
             request_id=getattr(self._context, "aws_request_id", None),
             deadline=None if left is None else self.environment.clock.read().wall + left,
         )
+
+    def _gap(self) -> float:
+        return 0.0 if self._idle_since is None else gap(self._idle_since, self.begun)
 
     def seconds_left(self) -> float | None:
         """Returns how long it may wait for resources; None: for as long as they take."""
@@ -266,7 +262,7 @@ class Visit(Lease):
         """
         substitute = self.live.substitutes.get(resource)
         if substitute is not None and substitute.recipe is None:
-            self._values[resource] = substitute.value
+            self.lives[resource] = Life(substitute.value)
             return
         recipe = resource if substitute is None or substitute.recipe is None else substitute.recipe
         clock, begun = self.environment.clock, self.environment.clock.read()
@@ -280,7 +276,6 @@ class Visit(Lease):
             failed.__cause__ = error
             self._tell(EventKind.START_FAILED, resource, seconds=seconds, error=failed)
             raise failed from error
-        self._values[resource] = life.value
         self.lives[resource] = life
         self._tell(
             EventKind.STARTED, resource, seconds=gap(begun, clock.read()), reason="invocation"
@@ -292,8 +287,8 @@ class Visit(Lease):
             return self.facts()
         if need.wants is Wants.LAZY:
             return self.live.lazy(need.resource, self)
-        if need.resource in self._values:
-            return self._values[need.resource]
+        if need.resource in self.lives:
+            return self.lives[need.resource].value
         return self.live.current[need.resource].value
 
     async def end(self, error: BaseException | None) -> None:
@@ -316,12 +311,13 @@ class Visit(Lease):
     async def _finish(
         self, resource: AnyResource, life: Life, error: BaseException | None
     ) -> CloseError | None:
+        if life.finish is None:
+            return None
         clock, begun = self.environment.clock, self.environment.clock.read()
         failed: CloseError | None = None
         try:
             async with Within(resource.options.close_timeout, "the close", "close_timeout"):
-                if life.finish is not None:
-                    await life.finish(error)
+                await life.finish(error)
         except Exception as cause:  # noqa: BLE001  becomes data
             failed = CloseError(resource.name, gap(begun, clock.read()))
             failed.__cause__ = cause

@@ -18,6 +18,7 @@ from warmkit.resource import Resource
 from warmkit.slot import Counters, Slot, State
 
 AnyResource = Resource[Any]
+WARM, RETIRING = State.WARM, State.RETIRING  # read on every invocation
 
 
 class Lease:
@@ -77,49 +78,50 @@ class LiveSet:
         self.substitutes: dict[AnyResource, Substitute] = {}
         self._environment_id = environment_id
         self._alive: set[Slot] = set()
+        self._retired: list[Slot] = []
         self._on_loop_end = on_loop_end
 
     # -- leases
 
-    def lease(
-        self,
-        order: Sequence[AnyResource],
-        lease: Lease,
-        now: Reading,
-        proven: Collection[Slot] = (),
-    ) -> bool:
+    def lease(self, order: Sequence[AnyResource], lease: Lease, now: Reading) -> bool:
         """Holds every resource if all are fresh, else none. Never waits: this is the warm path.
 
         Args:
             order: The resources, each after what it depends on.
             lease: Who holds them.
             now: The present moment.
-            proven: Slots that need no verdict: they were started or checked for this lease.
         """
         current = self.current
-        held: list[Slot] = []
+        held = lease.slots
+        before = len(held)
         last_use: Reading | None = None
         since_use = 0.0
         for resource in order:
             slot = current.get(resource)
-            if slot is None or slot.state is not State.WARM:
-                return False
+            if slot is None or slot.state is not WARM:
+                break
             if slot.used is not last_use:  # what was used together shares the reading
                 last_use = slot.used
                 since_use = gap(last_use, now)
-            if slot not in proven and slot.verdict(since_use, now) is not Verdict.REUSE:
-                return False
+            if not slot.is_fresh(since_use, now):
+                break
             held.append(slot)
-        for slot in held:
-            if slot not in proven:
+        else:
+            taken = held[before:] if before else held
+            if self.observers:
+                self._report_reuse(taken, lease, now)
+            for slot in taken:  # slot.hold, without five calls on every invocation
+                slot.users += 1
+                slot.used = now
                 slot.counters.reuses += 1
-                if self.observers:
-                    slot.invocation = lease.number
-                    self.report(EventKind.REUSED, slot, gap=gap(slot.used, now))
-            slot.users += 1
-            slot.used = now
-        lease.slots += held
-        return True
+            return True
+        del held[before:]
+        return False
+
+    def _report_reuse(self, slots: Sequence[Slot], lease: Lease, now: Reading) -> None:
+        for slot in slots:
+            slot.invocation = lease.number
+            self.report(EventKind.REUSED, slot, gap=gap(slot.used, now))
 
     async def acquire(self, order: Sequence[AnyResource], lease: Lease) -> None:
         """Holds every resource: started, checked, refreshed or rebuilt as need be.
@@ -135,14 +137,39 @@ class LiveSet:
         waits_for = ", ".join(resource.name for resource in order)
         proven: set[Slot] = set()
         async with Within(lease.seconds_left(), f"waiting for {waits_for}", "the time left"):
-            while not self.lease(order, lease, self.clock.read(), proven):
+            while not self._hold_proven(order, lease, proven):
                 await self._prove(order, lease, proven)
                 await self._start(order, lease, proven)
 
+    def _hold_proven(
+        self, order: Sequence[AnyResource], lease: Lease, proven: Collection[Slot]
+    ) -> bool:
+        """Holds every resource if all are live and fresh, or were just started or checked."""
+        now = self.clock.read()
+        slots = [slot for resource in order if (slot := self.current.get(resource)) is not None]
+        fresh = [
+            slot
+            for slot in slots
+            if slot.state is WARM and (slot in proven or slot.is_fresh(gap(slot.used, now), now))
+        ]
+        if len(fresh) < len(order):
+            return False
+        reused = [slot for slot in fresh if slot not in proven]
+        self._report_reuse(reused, lease, now)
+        for slot in reused:
+            slot.counters.reuses += 1
+        for slot in fresh:
+            slot.hold(now)
+        lease.slots += fresh
+        return True
+
     def release(self, lease: Lease, now: Reading) -> None:
         """Lets go of everything that the lease holds. Never waits."""
-        for slot in lease.slots:
-            slot.release(now)
+        for slot in lease.slots:  # slot.release, without five calls on every invocation
+            slot.users -= 1
+            slot.used = now
+            if slot.state is RETIRING:
+                slot.left()
         lease.slots.clear()
         lease.over = True
 
@@ -166,7 +193,10 @@ class LiveSet:
 
     def closing(self) -> list[asyncio.Task[None]]:
         """Returns the tasks in which retired values are being closed."""
-        return [task for slot in self._alive if (task := slot.closing) is not None]
+        if not self._retired:
+            return []
+        self._retired = [slot for slot in self._retired if slot.state is not State.CLOSED]
+        return [task for slot in self._retired if (task := slot.closing) is not None]
 
     # -- what slots ask of their keeper
 
@@ -194,6 +224,7 @@ class LiveSet:
             if slot in other.built_on:
                 self.retire(other, f"{slot.name}: {reason}")
         slot.retire(reason)
+        self._retired.append(slot)
 
     def loop_ends(self) -> None:
         """Somebody cancels every task of the loop."""
@@ -208,7 +239,7 @@ class LiveSet:
         for slot in slots:
             if slot.state is State.STARTING and slot.overdue(now):
                 self.retire(slot, "a freeze interrupted its start")
-            if slot.state is State.WARM and slot not in proven:
+            if slot.state is WARM and slot not in proven:
                 self._act(slot, now, lease)
         for slot in slots:
             if slot.state is State.CHECKING:
@@ -254,9 +285,9 @@ class LiveSet:
             below = self.dependencies(resource)
             built_on = await self._start(below, lease, proven) if below else []
             slot = self._current_slot(resource)
-            if slot.state is State.WARM:
+            if slot.state is WARM:
                 return slot
-            if slot.state is State.COLD and all(item.state is State.WARM for item in built_on):
+            if slot.state is State.COLD and all(item.state is WARM for item in built_on):
                 slot.start(self._arguments(slot.recipe), tuple(built_on), lease.number)
             await slot.settled()
             proven.add(slot)
@@ -291,7 +322,7 @@ class LiveSet:
 
     def _current_slot(self, resource: AnyResource) -> Slot:
         slot = self.current.get(resource)
-        if slot is None or slot.state in (State.RETIRING, State.CLOSED):
+        if slot is None or slot.state in (RETIRING, State.CLOSED):
             slot = self.current[resource] = self._new_slot(resource)
         return slot
 

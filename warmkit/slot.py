@@ -20,7 +20,7 @@ from warmkit.errors import (
     StartError,
 )
 from warmkit.events import EventKind
-from warmkit.freshness import Verdict, decide
+from warmkit.freshness import Verdict, decide, trusted_for
 from warmkit.life import Life, begin
 from warmkit.resource import Resource, Work
 
@@ -104,12 +104,14 @@ class Slot:
     """
 
     __slots__ = (
+        "_alive",
         "_close_limit",
         "_close_now",
         "_keeper",
         "_limits",
         "_settled",
         "_task",
+        "_trusted_for",
         "_work",
         "built_on",
         "counters",
@@ -149,7 +151,9 @@ class Slot:
         self.invocation: int | None = None
         self.built_on: tuple[Slot, ...] = ()
         self._keeper = keeper
+        self._alive = recipe.hooks.alive
         self._limits = recipe.limits
+        self._trusted_for = trusted_for(self._limits)
         self._settled: asyncio.Future[None] | None = None
         self._close_limit = recipe.options.close_timeout
         self._close_now: asyncio.Event | None = None
@@ -166,7 +170,7 @@ class Slot:
             now: The present moment.
         """
         limits = self._limits
-        alive = self.recipe.hooks.alive
+        alive = self._alive
         return decide(
             limits,
             gap=since_use,
@@ -178,6 +182,17 @@ class Slot:
     def overdue(self, now: Reading) -> bool:
         """Whether a start stood still for longer than it may take: a freeze came in between."""
         return gap(self.started, now) >= self.recipe.options.start_timeout
+
+    def is_fresh(self, since_use: float, now: Reading) -> bool:
+        """Whether the verdict is to reuse it. Asked for each resource on each invocation."""
+        if since_use > self._trusted_for or self.suspect or self._can_age:
+            return self.verdict(since_use, now) is Verdict.REUSE
+        alive = self._alive
+        return alive is None or alive(self.value)
+
+    @property
+    def _can_age(self) -> bool:
+        return self.expires is not None or self._limits.max_age is not None
 
     def outlived(self, now: Reading) -> bool:
         """Whether the value works, but has reached its age or expiry."""
@@ -195,15 +210,20 @@ class Slot:
 
     # -- use
 
-    def hold(self) -> None:
+    def hold(self, now: Reading) -> None:
         """Counts one more user."""
         self.users += 1
+        self.used = now
 
     def release(self, now: Reading) -> None:
         """Counts one user less; the last one lets a retired value close."""
         self.users -= 1
         self.used = now
-        if not self.users and self.state is State.RETIRING:
+        self.left()
+
+    def left(self) -> None:
+        """A user has let go: a retired value closes when it was the last."""
+        if self.state is State.RETIRING and not self.users:
             self._let_close()
 
     # -- transitions
@@ -227,7 +247,7 @@ class Slot:
         self.started = self._keeper.clock.read()
         self.built_on = built_on
         for slot in built_on:
-            slot.hold()
+            slot.hold(self.started)
         self._unsettle()
         self._close_now = asyncio.Event()
         self._task = self._spawn(self._live(arguments))

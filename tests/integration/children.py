@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import psutil  # type: ignore[import-untyped]
 from emulator import WARMKIT_PATH
 
 if TYPE_CHECKING:
+    import signal
     from types import TracebackType
 
 _PATIENCE_S = 15.0

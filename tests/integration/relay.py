@@ -7,19 +7,19 @@ import contextlib
 import socket
 import struct
 import threading
-from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from warmkit.local.processes import HOST, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from types import TracebackType
 
-HOST = "127.0.0.1"
+T = TypeVar("T")
+
 _TIMEOUT_S = 10.0
 _CHUNK = 65536
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-
-T = TypeVar("T")
-_Stream: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Relay:
@@ -31,18 +31,18 @@ class Relay:
 
     def __init__(self, target_port: int) -> None:
         """Listen on a free port."""
+        self.port = free_port()
+        """The port to connect to, instead of the server's."""
         self.connections = 0
         """How many connections were accepted so far."""
-        self._target_port = target_port
+        self._target = (HOST, target_port)
         self._links: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._listening: asyncio.Task[None] | None = None
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="relay")
         self._thread.start()
-        self.port = 0
-        """The port to connect to, instead of the server's."""
         self.accept()
 
     def __enter__(self) -> Self:
@@ -93,7 +93,7 @@ class Relay:
         self._thread.join()
         self._loop.close()
 
-    def _call(self, work: Coroutine[None, None, T]) -> T:
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_TIMEOUT_S)
 
     async def _set_flowing(self, *, flowing: bool) -> None:
@@ -103,64 +103,53 @@ class Relay:
             self._flowing.clear()
 
     async def _refuse(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        self._server = None
+        if self._listening is not None:
+            await _cancel(self._listening)
+        self._listening = None
 
     async def _accept(self) -> None:
-        if self._server is None:
-            self._server = await asyncio.start_server(self._serve, HOST, self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
+        if self._listening is None:
+            listener = socket.create_server((HOST, self.port))
+            listener.settimeout(0)
+            self._listening = self._loop.create_task(self._listen(listener))
 
     async def _cut(self) -> int:
         links = list(self._links)
-        for link in links:
-            link.cancel()
-        await asyncio.gather(*links, return_exceptions=True)
+        await _cancel(*links)
         return len(links)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = asyncio.current_task()
-        assert link is not None
-        self.connections += 1
-        self._links.add(link)
-        try:
-            await self._link((reader, writer))
-        finally:
-            self._links.discard(link)
+    async def _listen(self, listener: socket.socket) -> None:
+        with listener:
+            while True:
+                client, _ = await self._loop.sock_accept(listener)
+                self.connections += 1
+                link = self._loop.create_task(self._link(client))
+                self._links.add(link)
+                link.add_done_callback(self._links.discard)
 
-    async def _link(self, client: _Stream) -> None:
+    async def _link(self, client: socket.socket) -> None:
         """Pass on both ways until both sides are done, or one of them breaks."""
-        ends = [client]
-        try:
-            ends.append(await asyncio.open_connection(HOST, self._target_port))
-            (from_client, to_client), (from_server, to_server) = ends
-            async with asyncio.TaskGroup() as both_ways:
-                both_ways.create_task(self._pass_on(from_client, to_server))
-                both_ways.create_task(self._pass_on(from_server, to_client))
-        except (OSError, ExceptionGroup, asyncio.CancelledError):
-            # Swallows the cancellation on purpose: `cut` cancels, and wants nothing more.
-            for _, writer in ends:
-                _reset(writer)
-        finally:
-            for _, writer in ends:
-                writer.close()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
+        with client, socket.socket() as server:
+            server.settimeout(0)
+            try:
+                await self._loop.sock_connect(server, self._target)
+                async with asyncio.TaskGroup() as both_ways:
+                    both_ways.create_task(self._pass_on(client, server))
+                    both_ways.create_task(self._pass_on(server, client))
+            except (OSError, ExceptionGroup, asyncio.CancelledError):
+                for end in (client, server):
+                    with contextlib.suppress(OSError):
+                        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            data = await reader.read(_CHUNK)
+    async def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+        while data := await self._loop.sock_recv(source, _CHUNK):
             await self._flowing.wait()
-            if not data:
-                writer.write_eof()
-                return
-            writer.write(data)
-            await writer.drain()
+            await self._loop.sock_sendall(sink, data)
+        await self._flowing.wait()
+        sink.shutdown(socket.SHUT_WR)
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
-    sock = writer.get_extra_info("socket")
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    writer.transport.abort()
+async def _cancel(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -7,10 +7,13 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from relay import HOST, Relay
+
+from warmkit.local.processes import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from relay import Relay
 
 _TIMEOUT_S = 10.0
 _SILENCE_S = 0.1
@@ -60,10 +63,15 @@ def connect(relay: Relay) -> socket.socket:
 def ask(connection: socket.socket, question: bytes) -> bytes:
     """Send something and receive as much."""
     connection.sendall(question)
-    answer = b""
-    while len(answer) < len(question) and (more := connection.recv(65536)):
-        answer += more
-    return answer
+    return receive(connection, len(question))
+
+
+def receive(connection: socket.socket, size: int) -> bytes:
+    """Receive so many bytes, or fewer if the other side ends."""
+    data = b""
+    while len(data) < size and (more := connection.recv(size - len(data))):
+        data += more
+    return data
 
 
 def test_it_passes_on_and_counts(relay: Callable[[int], Relay], echo: int) -> None:
@@ -71,12 +79,10 @@ def test_it_passes_on_and_counts(relay: Callable[[int], Relay], echo: int) -> No
     with connect(network) as first, connect(network):
         assert (network.connections, network.open) == (2, 2)
         big = bytes(range(256)) * 4096
-        received: list[bytes] = []
-        reader = threading.Thread(target=lambda: received.append(ask(first, b"")))
-        reader.start()
-        reader.join()
-        first.sendall(big[:1000])
-        assert first.recv(1000, socket.MSG_WAITALL) == big[:1000]
+        sender = threading.Thread(target=first.sendall, args=(big,))
+        sender.start()
+        assert receive(first, len(big)) == big
+        sender.join()
         first.shutdown(socket.SHUT_WR)
         assert first.recv(1) == b""
 
@@ -106,7 +112,7 @@ def test_hang_is_silent_until_resume(relay: Callable[[int], Relay], echo: int) -
                 connection.settimeout(_TIMEOUT_S)
             network.resume()
             for connection in (old, new):
-                assert connection.recv(8, socket.MSG_WAITALL) == b"anybody?"
+                assert receive(connection, 8) == b"anybody?"
 
 
 def test_a_hanging_connection_can_be_cut(relay: Callable[[int], Relay], echo: int) -> None:

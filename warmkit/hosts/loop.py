@@ -10,9 +10,9 @@ import atexit
 import logging
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from warmkit.environment import (
     Environment,
@@ -23,15 +23,31 @@ from warmkit.environment import (
 )
 from warmkit.errors import InsideLoopError
 from warmkit.hosts.platform import starts_in_init
-
-if TYPE_CHECKING:
-    from warmkit.handler import WarmHandler
+from warmkit.resource import Resource
 
 T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
 _log = logging.getLogger("warmkit")
 
 SETTLE = 0.25
 """Seconds for retired values to close before the loop stands still again."""
+
+
+class Served(Protocol[R_co]):
+    """What a host needs of a handler."""
+
+    is_async: bool
+    __name__: str
+
+    def invoke(self, event: object, context: object = None) -> Coroutine[Any, Any, R_co]:
+        """Serves one invocation in the running loop."""
+        ...
+
+    def call_beside(
+        self, environment: Environment, event: object, context: object, run: Callable[..., Any]
+    ) -> R_co:
+        """Serves one invocation of a plain `def`, while no loop runs."""
+        ...
 
 
 class PersistentLoop:
@@ -45,6 +61,7 @@ class PersistentLoop:
         self.loop = asyncio.new_event_loop()
         self._driver = threading.Lock()
         self._changed = threading.Condition()
+        self._followers = 0
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine to its end and returns its result."""
@@ -69,6 +86,8 @@ class PersistentLoop:
     def _follow(self, work: Coroutine[Any, Any, T]) -> T:
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
         future.add_done_callback(self._announce)
+        with self._changed:
+            self._followers += 1  # before the driver is looked at: see _hand_over
         try:
             while not future.done():
                 with self._changed:
@@ -82,10 +101,15 @@ class PersistentLoop:
         except BaseException:
             future.cancel()
             raise
+        finally:
+            with self._changed:
+                self._followers -= 1
 
     def _hand_over(self) -> None:
+        """Lets another thread drive. One that is not counted yet will find the lock free by itself."""
         self._driver.release()
-        self._announce()
+        if self._followers:
+            self._announce()
 
     def _announce(self, _: object = None) -> None:
         with self._changed:
@@ -135,37 +159,27 @@ def _start_anew_in_child() -> None:
 os.register_at_fork(after_in_child=_start_anew_in_child)
 
 
-def serve(handler: WarmHandler[T], event: object, context: object) -> T:
+def serve(handler: Served[T], event: object, context: object) -> T:
     """Serves one invocation for a synchronous caller.
 
     Raises:
         InsideLoopError: An event loop runs in this thread.
     """
     if _is_loop_running():
-        raise InsideLoopError(getattr(handler, "__name__", "handler"))
+        raise InsideLoopError(handler.__name__)
     environment = _environment_elsewhere()
     if environment is not None and environment.loop is not None:
         work = handler.invoke(event, context)
         return asyncio.run_coroutine_threadsafe(work, environment.loop).result()
     host = persistent_loop()
     environment = default_environment(host.loop)
-    if handler.is_async:
-        return host.run(_serve(handler, environment, event, context))
     try:
+        if handler.is_async:
+            return host.run(handler.invoke(event, context))
         return handler.call_beside(environment, event, context, host.run)
     finally:
         if environment.live.closing():
             host.run(_settle(environment))
-
-
-async def _serve(
-    handler: WarmHandler[T], environment: Environment, event: object, context: object
-) -> T:
-    try:
-        return await handler.invoke(event, context)
-    finally:
-        if environment.live.closing():
-            await _settle(environment)
 
 
 async def _settle(environment: Environment) -> None:
@@ -182,9 +196,9 @@ def environment_here() -> Environment:
     return _environment_elsewhere() or default_environment(persistent_loop().loop)
 
 
-def prewarm_in_init(handler: WarmHandler[Any]) -> None:
+def prewarm_in_init(resources: Iterable[Resource[Any]]) -> None:
     """Starts what is eager, in the init phase of AWS's Python runtime. A failure is left to the first use."""
-    eager = [resource for resource in handler.graph.environment if starts_in_init(resource)]
+    eager = [resource for resource in resources if starts_in_init(resource)]
     if not eager or _is_loop_running():
         return
     host = persistent_loop()

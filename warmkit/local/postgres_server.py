@@ -109,7 +109,7 @@ class PostgresServer(Server):
         Raises:
             ServerError: The server refused the statement, or is not there.
         """
-        psql = [_installation() / "bin" / "psql", "-XAtqw", "-v", "ON_ERROR_STOP=1", "-c", sql]
+        psql = [str(_installation() / "bin" / "psql"), "-XAtqw", "-c", sql]
         login = {
             "PGHOST": HOST,
             "PGPORT": str(self.port),

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 HOST = "127.0.0.1"
+PATIENCE_S = 5.0
+"""How long a process may take to follow a signal that it cannot have misunderstood."""
 
 # Below the range from which Linux and macOS take the local ports of outgoing connections: nobody
 # can be given a server's port by chance while the server is away for a moment.
 _PORTS = range(20_000, 32_000)
 _POLL_S = 0.005
-_KILL_S = 5.0
 _LOG_TAIL_LINES = 15
 
 
@@ -77,10 +78,12 @@ class ChildProcess:
                 this process dies without stopping the child.
             env: The child's environment; None means this process's.
             user: The user to run as, if this process is root; None means no change.
-            last_signal: What to send to the child if this process dies.
+            last_signal: What ends the child at once; sent if this process dies, or as the last
+                warning before SIGKILL.
             cwd: The child's working directory; None means `home`.
         """
         self.name = Path(command[0]).name
+        self._last_signal = last_signal
         guarded = [sys.executable, "-I", "-S", guard.__file__]
         guarded += [str(int(last_signal)), str(home), user or "", *map(str, command)]
         # Every descendant inherits the pipe's other end, so that it ends with the last of them.
@@ -171,16 +174,19 @@ class ChildProcess:
         # A broken pipe means that the guard is gone; a child that remains is then killed.
         with contextlib.suppress(BrokenPipeError):
             self._orders.write(bytes([stop_signal]))
-            self._ends_within(timeout)
+            if self._guard_ends_within(timeout) and self._guard.wait() >= 0:
+                self._ends_within(PATIENCE_S)
         self._release()
 
     def _release(self) -> None:
         """Make sure that nothing of this process is left."""
-        if not self._ends_within(0):
+        for urgent in (self._last_signal, signal.SIGKILL):
+            if self._ends_within(0):
+                break
             # The group includes the child, even if somebody killed the guard.
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._guard.pid, signal.SIGKILL)
-            self._ends_within(_KILL_S)
+                os.killpg(self._guard.pid, urgent)
+            self._ends_within(PATIENCE_S)
         self._guard.wait()
         self._orders.close()
         self._alive.close()
@@ -189,6 +195,13 @@ class ChildProcess:
         """Wait until the guard, the child and all of its descendants have ended."""
         poll = select.poll()
         poll.register(self._alive, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
+    def _guard_ends_within(self, seconds: float) -> bool:
+        """Wait until the guard has ended, whatever became of the others."""
+        poll = select.poll()
+        poll.register(self._alive, select.POLLIN)
+        poll.register(self._orders, 0)  # its hang-up is always reported
         return bool(poll.poll(seconds * 1000))
 
     @property

@@ -1,0 +1,41 @@
+"""Import is part of the API: what `import warmkit` costs a cold start, counted in modules."""
+
+import json
+import subprocess
+import sys
+from typing import TypedDict
+
+LIMIT = 15
+
+
+class Loaded(TypedDict):
+    beyond_asyncio: list[str]
+
+
+def modules_loaded_by(statement: str) -> list[str]:
+    """Returns what the statement loads in a fresh interpreter, beyond what asyncio loads."""
+    program = (
+        "import sys, json, asyncio; before = set(sys.modules); "
+        f"{statement}; print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    return json.loads(done.stdout)
+
+
+def test_importing_warmkit_loads_at_most_15_modules_and_no_third_party():
+    loaded = modules_loaded_by("import warmkit")
+    assert len(loaded) <= LIMIT, loaded
+    tops = {name.partition(".")[0] for name in loaded}
+    assert tops <= sys.stdlib_module_names | {"warmkit"}
+    assert "warmkit.handler" in loaded  # the count is of something
+
+
+def test_declaring_resources_loads_no_third_party():
+    loaded = modules_loaded_by(
+        "from warmkit.resources import postgres_pool, s3_client; postgres_pool(); s3_client()"
+    )
+    tops = {name.partition(".")[0] for name in loaded}
+    assert tops <= sys.stdlib_module_names | {"warmkit"}
+    assert "warmkit.resources.postgres" in loaded

@@ -1,0 +1,115 @@
+"""A module imports only from rows above its own: the architecture, held by a test."""
+
+import ast
+from pathlib import Path
+
+import warmkit
+
+PACKAGE = Path(warmkit.__file__).parent
+
+ROWS = [
+    {"errors"},
+    {"clock", "events", "invocation"},
+    {"freshness", "inject"},
+    {"resource"},
+    {"graph", "life"},
+    {"slot"},
+    {"live", "teardown"},
+    {"environment"},
+    {"hosts"},
+    {"handler"},
+    {""},  # the public face, `import warmkit`
+    {"resources", "testing"},
+    {"local"},
+]
+STANDARD_LIBRARY_ONLY = {name for row in ROWS[:-2] for name in row}
+THIRD_PARTIES = {
+    "resources/postgres.py": {"asyncpg"},
+    "resources/s3.py": {"aiobotocore", "botocore", "aiohttp", "types_aiobotocore_s3"},
+}
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def row_of(room: str) -> int:
+    return next(number for number, row in enumerate(ROWS) if room in row)
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(part for part in parts if part != "__init__")] = path
+    return found
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every absolute import in the file, at the top, in a function or for the type checker."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the room"
+            found.add(node.module or "")
+            if node.module == "warmkit":
+                found |= {f"warmkit.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_every_room_stands_in_a_row():
+    rooms = {room_of(module) for module in modules()}
+    assert rooms <= {room for row in ROWS for room in row}
+
+
+def test_a_module_imports_only_from_rows_above_its_own():
+    names = modules()
+    wrong = [
+        f"{module} imports {imported}"
+        for module, path in names.items()
+        for imported in imports_of(path)
+        if imported in names  # `from warmkit import Environment` names no module
+        and room_of(imported) != room_of(module)
+        and row_of(room_of(imported)) >= row_of(room_of(module))
+        and not (module == "warmkit")
+    ]
+    assert wrong == []
+
+
+def test_resources_and_testing_import_only_the_public_face():
+    wrong = [
+        f"{module} imports {imported}"
+        for module, path in modules().items()
+        if room_of(module) in {"resources", "testing"}
+        for imported in imports_of(path)
+        if imported.startswith("warmkit.")
+        and imported in modules()
+        and room_of(imported) != room_of(module)
+        and not (room_of(module) == "testing" and imported == "warmkit.clock")
+    ]
+    assert wrong == []
+
+
+def test_third_parties_stay_in_their_own_file():
+    import sys
+
+    wrong = [
+        f"{module} imports {imported}"
+        for module, path in modules().items()
+        if room_of(module) != "local"
+        for imported in imports_of(path)
+        if (top := imported.partition(".")[0]) not in sys.stdlib_module_names | {"warmkit"}
+        and top not in THIRD_PARTIES.get(path.relative_to(PACKAGE).as_posix(), set())
+    ]
+    assert wrong == []
+
+
+def test_only_the_clock_asks_for_the_time():
+    wrong = [
+        module
+        for module, path in modules().items()
+        if room_of(module) not in {"clock", "local", "testing"} and "time" in imports_of(path)
+    ]
+    assert wrong == []

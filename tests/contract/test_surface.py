@@ -1,0 +1,54 @@
+"""The public names, their documentation and their types: what users may rely on."""
+
+import inspect
+
+import pytest
+
+import warmkit
+import warmkit.resources
+import warmkit.testing
+
+SURFACE = """
+CheckError CloseError Context CyclicDependencyError DefinitionError Environment EnvironmentClosedError Event
+EventKind InsideLoopError Invocation Lazy Observer RefreshError Resource ResourceError ResourceStatistics
+ScopeError StartError State Statistics TeardownError TimeLimitError UnknownDependencyError UsageError
+WarmHandler WarmkitError WrongLoopError YieldError concurrency resource warm_handler
+""".split()
+
+
+def test_the_surface_is_what_the_reference_says():
+    assert sorted(warmkit.__all__) == sorted(SURFACE)
+    assert all(hasattr(warmkit, name) for name in SURFACE)
+
+
+@pytest.mark.parametrize("module", [warmkit, warmkit.resources, warmkit.testing])
+def test_every_public_name_and_method_says_what_it_does(module):
+    silent = []
+    for name in module.__all__:
+        thing = getattr(module, name)
+        if not inspect.getdoc(thing):
+            silent.append(name)
+        if inspect.isclass(thing):
+            silent += [
+                f"{name}.{method}"
+                for method, member in vars(thing).items()
+                if not method.startswith("_")
+                and inspect.isfunction(member)
+                and not inspect.getdoc(member)
+            ]
+    assert silent == []
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        warmkit.nothing  # noqa: B018
+
+
+def test_every_error_can_be_caught_as_one_of_ours():
+    errors = [
+        thing
+        for name in SURFACE
+        if inspect.isclass(thing := getattr(warmkit, name)) and issubclass(thing, BaseException)
+    ]
+    assert len(errors) > 10
+    assert [error for error in errors if not issubclass(error, warmkit.WarmkitError)] == []
