@@ -95,8 +95,8 @@ class InsideLoopError(UsageError):
 
     def __str__(self) -> str:
         return (
-            f"{self.handler}(event, context) was called inside a running event loop, which it would block "
-            f"for ever.\n  Write: await {self.handler}.invoke(event, context)"
+            f"{self.handler} was called synchronously inside a running event loop, which it would block for "
+            f"ever.\n  Write: await {self.handler}.invoke(event, context)"
         )
 
 

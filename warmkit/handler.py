@@ -11,7 +11,7 @@ from functools import update_wrapper
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
 from warmkit.clock import Reading, Within, gap
-from warmkit.environment import Environment, current_environment, current_lease
+from warmkit.environment import BUDGET, Environment, current_environment, current_lease
 from warmkit.errors import CloseError, DefinitionError, StartError
 from warmkit.events import Event, EventKind, Observer, tell
 from warmkit.graph import Graph, wire
@@ -96,6 +96,23 @@ class WarmHandler(Generic[R]):
         from warmkit.hosts import loop
 
         return loop.serve(self, event, context)
+
+    def close(self, budget: float = BUDGET) -> None:
+        """Closes the environment that serves calls from here, for synchronous code; the next call starts anew.
+
+        Where an event loop runs, write `await handler.environment.aclose()`. At the interpreter's exit
+        it happens by itself.
+
+        Args:
+            budget: Seconds for everything.
+
+        Raises:
+            InsideLoopError: An event loop runs in this thread.
+            TeardownError: Some resources did not close; all others did.
+        """
+        from warmkit.hosts import loop
+
+        loop.close_from_outside(self, budget)
 
     async def invoke(self, event: object, context: object = None) -> R:
         """Serves one invocation in the running loop. A plain `def` runs in a worker thread.

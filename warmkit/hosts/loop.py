@@ -189,6 +189,23 @@ async def _settle(environment: Environment) -> None:
         await asyncio.wait(closing, timeout=SETTLE)
 
 
+def close_from_outside(handler: Served[object], budget: float) -> None:
+    """Closes the environment that synchronous calls from here are served by.
+
+    Raises:
+        InsideLoopError: An event loop runs in this thread.
+        TeardownError: Some resources did not close.
+    """
+    if _is_loop_running():
+        raise InsideLoopError(handler.__name__)
+    environment = _environment_elsewhere()
+    if environment is not None and environment.loop is not None:
+        asyncio.run_coroutine_threadsafe(environment.aclose(budget), environment.loop).result()
+        return
+    host = persistent_loop()
+    host.run(default_environment(host.loop).aclose(budget))
+
+
 def environment_here() -> Environment:
     """Returns the environment that an invocation from here is served by."""
     if _is_loop_running():
