@@ -5,6 +5,7 @@ A `Resource` is the recipe, an `Environment` keeps the live value. It knows noth
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token, copy_context
@@ -102,7 +103,7 @@ class Environment:
         self.live = LiveSet(self.id, self.clock, observers, self._close_with_loop)
         self.invocations = 0
         self.idle_since: Reading | None = None
-        self._ended = ""
+        self._abandoned = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._teardown: asyncio.Task[list[ResourceError]] | None = None
         self._tokens: list[Token[Environment | None]] = []
@@ -156,7 +157,7 @@ class Environment:
         """
         for resource, slot in self.live.current.items():
             if resource in resources or (not resources and slot.recipe.perishable):
-                slot.suspect = True
+                slot.distrust()
 
     @contextmanager
     def override(self, resource: Resource[T], replacement: T | Resource[T]) -> Generator[None]:
@@ -211,7 +212,7 @@ class Environment:
     @property
     def closed(self) -> bool:
         """Whether it can no longer be used."""
-        return bool(self._ended)
+        return bool(self.live.ended)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
@@ -225,10 +226,10 @@ class Environment:
             EnvironmentClosedError: It is closed, or was made by the parent of this process.
             WrongLoopError: It belongs to another loop.
         """
-        if self._loop is loop and not self._ended:
+        if self._loop is loop and not self.live.ended:
             return
-        if self._ended:
-            raise EnvironmentClosedError(self.id, self._ended)
+        if self.live.ended:
+            raise EnvironmentClosedError(self.id, self.live.ended)
         if self._loop is not None:
             raise WrongLoopError(self.id)
         self._loop = loop
@@ -255,13 +256,20 @@ class Environment:
         traceback: TracebackType | None,
     ) -> None:
         """Closes everything; what does not close hides no error of the body."""
-        _current.reset(self._tokens.pop())
+        self._stop_being_current(self._tokens.pop())
         try:
             await self.aclose()
         except TeardownError as failed:
             if error is None:
                 raise
             error.add_note(f"also: {failed}")
+
+    def _stop_being_current(self, token: Token["Environment | None"]) -> None:
+        try:
+            _current.reset(token)
+        except ValueError:  # left in another task than entered, as asynchronous test fixtures are
+            before = token.old_value
+            _current.set(before if isinstance(before, Environment) else None)
 
     async def aclose(self, budget: float = BUDGET) -> None:
         """Closes every resource, dependents first, each level side by side. A second call waits for the first.
@@ -273,10 +281,13 @@ class Environment:
 
         Raises:
             TeardownError: Some did not close; all others did.
+            WrongLoopError: It belongs to another loop, which is the one to close it in.
         """
-        self._ended = self._ended or "is closed"
+        if self._abandoned or (self._loop is not None and self._loop.is_closed()):
+            return  # the parent process's, or gone with its loop: nothing of it can be touched
         if self._loop not in (None, asyncio.get_running_loop()):
-            return  # made in a loop that is gone, or by the parent process: nothing of it can be touched
+            raise WrongLoopError(self.id)
+        self.live.ended = self.live.ended or "is closed"
         teardown = self._begin_teardown(budget)
         cancelled = await outlast([teardown])
         if cancelled is not None:
@@ -294,12 +305,13 @@ class Environment:
 
     def _close_with_loop(self) -> None:
         """Somebody cancels every task of the loop: `asyncio.run` does so before it closes it."""
-        self._ended = self._ended or "is closed"
+        self.live.ended = self.live.ended or "is closed"
         self._begin_teardown(BUDGET)
 
     def abandon(self, reason: str) -> None:
         """Ends it without touching anything that it holds."""
-        self._ended = reason
+        self.live.ended = reason
+        self._abandoned = True
 
 
 # -- which one is current
@@ -315,6 +327,21 @@ class _Registry:
         self.living: list[Environment] = []
         self.defaults: dict[asyncio.AbstractEventLoop, Environment] = {}
         self.inherited: list[object] = []
+        self.lock = threading.Lock()
+
+    def new_default(self, loop: asyncio.AbstractEventLoop) -> Environment:
+        with (
+            self.lock
+        ):  # threads that call a handler synchronously for the first time, side by side
+            environment = self.defaults.get(loop)
+            if environment is None or environment.closed:
+                environment = Environment()
+                environment.join(loop)
+                others = {
+                    item: kept for item, kept in self.defaults.items() if not item.is_closed()
+                }
+                self.defaults = {**others, loop: environment}
+            return environment
 
     def forget(self, environment: Environment) -> None:
         if environment in self.living:
@@ -328,6 +355,7 @@ class _Registry:
             )
         self.inherited.append((self.living, self.defaults))
         self.living, self.defaults = [], {}
+        self.lock = threading.Lock()
         _current.set(None)
 
 
@@ -360,10 +388,7 @@ def default_environment(loop: asyncio.AbstractEventLoop) -> Environment:
     """Returns the loop's default environment, made on first use."""
     environment = _registry.defaults.get(loop)
     if environment is None or environment.closed:
-        for other in [item for item in _registry.defaults if item.is_closed()]:
-            del _registry.defaults[other]
-        environment = _registry.defaults[loop] = Environment()
-        environment.join(loop)
+        environment = _registry.new_default(loop)
     return environment
 
 

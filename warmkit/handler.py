@@ -16,15 +16,28 @@ from warmkit.errors import CloseError, DefinitionError, StartError
 from warmkit.events import Event, EventKind, Observer, tell
 from warmkit.graph import Graph, wire
 from warmkit.inject import Need, Wants, read_handler
-from warmkit.invocation import Invocation
+from warmkit.invocation import Invocation, Lazy
 from warmkit.life import Life, begin
 from warmkit.live import AnyResource, Lease
 from warmkit.resource import Resource, is_resource
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 MARGIN = 0.05
 """Seconds of an invocation that waiting for resources leaves over, so that its failure can still be told."""
+
+
+class Beside(Protocol):
+    """A host for code that runs beside the environment's loop."""
+
+    def run(self, work: Coroutine[Any, Any, Any], /) -> Any:
+        """Runs a coroutine on the loop to its end."""
+        ...
+
+    def step(self, function: Callable[[], T], /) -> T:
+        """Calls a function while the loop does nothing else."""
+        ...
 
 
 class WarmHandler(Generic[R]):
@@ -49,6 +62,7 @@ class WarmHandler(Generic[R]):
         self._takes_context, needs = read_handler(function, resources)
         self._graph = wire(self._name, needs)
         self._observers = tuple(observers)
+        self._serve: Callable[..., Any] | None = None
         self._order, self._for_itself = self._graph
         self._plain = tuple(
             (need.parameter, need.resource)
@@ -93,9 +107,12 @@ class WarmHandler(Generic[R]):
             StartError: A resource did not start.
             Exception: Whatever the handler raises.
         """
-        from warmkit.hosts import loop
+        if self._serve is None:
+            from warmkit.hosts.loop import serve  # not before a synchronous host calls
 
-        return loop.serve(self, event, context)
+            self._serve = serve
+        result: R = self._serve(self, event, context)
+        return result
 
     def close(self, budget: float = BUDGET) -> None:
         """Closes the environment that serves calls from here, for synchronous code; the next call starts anew.
@@ -143,7 +160,7 @@ class WarmHandler(Generic[R]):
         return cast("R", result)
 
     def call_beside(
-        self, environment: Environment, event: object, context: object, run: Callable[..., Any]
+        self, environment: Environment, event: object, context: object, host: Beside
     ) -> R:
         """Serves one invocation of a plain `def`, which runs while no loop does: it may run its own.
 
@@ -151,29 +168,32 @@ class WarmHandler(Generic[R]):
             environment: Whose resources it gets.
             event: Passed on as it is.
             context: Passed on as it is.
-            run: Runs a coroutine on the environment's loop to its end.
+            host: Runs what has to do with the environment.
         """
         visit = Visit(environment, context)
         token = current_lease.set(visit)
         try:
-            visit.begin(self._observers)
-            arguments = self._arguments_if_fresh(visit)
+            arguments = host.step(lambda: self._begin_beside(visit))
             if arguments is None:
-                arguments = run(self._arguments_made_live(visit))
+                arguments = host.run(self._arguments_made_live(visit))
             result = self._function(*self._positional(event, context), **arguments)
             if inspect.iscoroutine(result):  # an async def behind somebody's synchronous decorator
-                result = run(result)
+                result = host.run(result)
         except BaseException as error:
-            run(visit.end(error))
+            host.run(visit.end(error))
             raise
         else:
             if visit.lives:
-                run(visit.end(None))
+                host.run(visit.end(None))
             else:
-                visit.leave(None)
+                host.step(lambda: visit.leave(None))
         finally:
             current_lease.reset(token)
         return cast("R", result)
+
+    def _begin_beside(self, visit: "Visit") -> dict[str, Any] | None:
+        visit.begin(self._observers)
+        return self._arguments_if_fresh(visit)
 
     # -- one invocation
 
@@ -224,13 +244,14 @@ class Visit(Lease):
         lives: Its own resources by recipe, in the order of their start.
     """
 
-    __slots__ = ("_context", "_idle_since", "begun", "environment", "lives")
+    __slots__ = ("_context", "_idle_since", "_lock", "begun", "environment", "lives")
 
     def __init__(self, environment: Environment, context: object) -> None:
         super().__init__(environment.live)
         self.environment = environment
         self.lives: dict[AnyResource, Life] = {}
         self._context = context
+        self._lock: asyncio.Lock | None = None
 
     def begin(self, observers: tuple[Observer, ...]) -> None:
         """Counts the invocation and tells the observers."""
@@ -303,10 +324,31 @@ class Visit(Lease):
         if not is_resource(need.resource):
             return self.facts()
         if need.wants is Wants.LAZY:
-            return self.live.lazy(need.resource, self)
+            return self._lazy(need.resource)
         if need.resource in self.lives:
             return self.lives[need.resource].value
         return self.live.current[need.resource].value
+
+    @property
+    def _starting(self) -> asyncio.Lock:
+        self._lock = self._lock or asyncio.Lock()
+        return self._lock
+
+    def _lazy(self, resource: AnyResource) -> Lazy[Any]:
+        if resource.options.scope == "environment":
+            return self.live.lazy(resource, self)
+        return Lazy(lambda: self._get(resource))
+
+    async def _get(self, resource: AnyResource) -> Any:
+        """Returns the value of a resource of invocation scope, started if it has not been yet."""
+        order = self.live.order([resource])
+        async with self._starting:  # two awaits side by side start it once
+            missing = [item for item in order if item.options.scope == "environment"]
+            await self.live.acquire(missing, self)
+            for item in order:
+                if item.options.scope == "invocation" and item not in self.lives:
+                    await self.start(item)
+        return self.lives[resource].value
 
     async def end(self, error: BaseException | None) -> None:
         """Finishes what lives for this invocation, last started first, with its outcome; then leaves.

@@ -6,7 +6,7 @@ It knows the four shapes a factory can have, and neither deadlines nor states: `
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeGuard
 
 from warmkit.errors import YieldError
 from warmkit.resource import Resource
@@ -37,7 +37,7 @@ async def begin(resource: Resource[Any], arguments: Mapping[str, object]) -> Lif
         YieldError: The factory is a generator and ended before its yield.
         Exception: Whatever the factory raises.
     """
-    made: Any = resource.factory(**arguments)
+    made: object = resource.factory(**arguments)
     if inspect.isasyncgen(made):
         return await _begin_async_generator(resource, made)
     if inspect.isgenerator(made):
@@ -46,11 +46,21 @@ async def begin(resource: Resource[Any], arguments: Mapping[str, object]) -> Lif
         made = await made
     if not resource.options.enter:
         return Life(made)
-    if isinstance(made, AbstractAsyncContextManager):
-        return await _begin_async_context(cast("AbstractAsyncContextManager[Any, Any]", made))
-    if isinstance(made, AbstractContextManager):
-        return _begin_context(cast("AbstractContextManager[Any, Any]", made))
+    if is_async_context(made):
+        return await _begin_async_context(made)
+    if is_context(made):
+        return _begin_context(made)
     return Life(made)
+
+
+def is_async_context(item: object) -> TypeGuard[AbstractAsyncContextManager[Any, Any]]:
+    """Whether it can stand in `async with`."""
+    return isinstance(item, AbstractAsyncContextManager)
+
+
+def is_context(item: object) -> TypeGuard[AbstractContextManager[Any, Any]]:
+    """Whether it can stand in `with`."""
+    return isinstance(item, AbstractContextManager)
 
 
 async def _begin_async_generator(resource: Resource[Any], generator: Any) -> Life:

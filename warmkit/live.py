@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from warmkit.clock import Clock, Reading, Within, gap
-from warmkit.errors import ResourceError, StartError
+from warmkit.errors import EnvironmentClosedError, ResourceError, StartError
 from warmkit.events import Event, EventKind, Observer, tell
 from warmkit.freshness import Verdict
 from warmkit.graph import ordered
@@ -18,7 +18,7 @@ from warmkit.resource import Resource
 from warmkit.slot import Counters, Slot, State
 
 AnyResource = Resource[Any]
-WARM, RETIRING = State.WARM, State.RETIRING  # read on every invocation
+WARM, RETIRING, REUSE = State.WARM, State.RETIRING, Verdict.REUSE  # read on every invocation
 
 
 class Lease:
@@ -61,6 +61,13 @@ class LiveSet:
 
     All slots of a resource share its counters. At any time one slot of a resource is the current one;
     others may still be in use, retired.
+
+    Attributes:
+        context: The context variables that slots run with.
+        counters: Name and counters of each resource that was ever used.
+        current: The current slot of each resource.
+        ended: Why nothing can be started any more; empty: it can.
+        substitutes: What stands in for a resource.
     """
 
     def __init__(
@@ -76,6 +83,7 @@ class LiveSet:
         self.counters: dict[AnyResource, tuple[str, Counters]] = {}
         self.current: dict[AnyResource, Slot] = {}
         self.substitutes: dict[AnyResource, Substitute] = {}
+        self.ended = ""
         self._environment_id = environment_id
         self._alive: set[Slot] = set()
         self._retired: list[Slot] = []
@@ -103,7 +111,10 @@ class LiveSet:
             if slot.used is not last_use:  # what was used together shares the reading
                 last_use = slot.used
                 since_use = gap(last_use, now)
-            if not slot.is_fresh(since_use, now):
+            # slot.is_fresh, without five calls on every invocation
+            if since_use > slot.trusted_for and slot.verdict(since_use, now) is not REUSE:
+                break
+            if slot.probe is not None and not slot.probe(slot.value):
                 break
             held.append(slot)
         else:
@@ -287,7 +298,9 @@ class LiveSet:
             slot = self._current_slot(resource)
             if slot.state is WARM:
                 return slot
-            if slot.state is State.COLD and all(item.state is WARM for item in built_on):
+            if slot.state is State.COLD:
+                if any(item.state is not WARM for item in built_on):
+                    continue  # retired while its siblings were starting
                 slot.start(self._arguments(slot.recipe), tuple(built_on), lease.number)
             await slot.settled()
             proven.add(slot)
@@ -321,6 +334,8 @@ class LiveSet:
     # -- slots
 
     def _current_slot(self, resource: AnyResource) -> Slot:
+        if self.ended:
+            raise EnvironmentClosedError(self._environment_id, self.ended)
         slot = self.current.get(resource)
         if slot is None or slot.state in (RETIRING, State.CLOSED):
             slot = self.current[resource] = self._new_slot(resource)

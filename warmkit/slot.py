@@ -100,18 +100,24 @@ class Keeper(Protocol):
 class Slot:
     """One live value, or the way to it.
 
-    Lives in one event loop. `users` counts who holds the value: invocations, and slots built on it.
+    Lives in one event loop.
+
+    Attributes:
+        built_on: The slots whose values its factory was given.
+        error: Why the last start, check or close failed.
+        probe: The recipe's `alive`.
+        trusted_for: Gap in seconds up to which only the probe is asked; negative: always ask for a verdict.
+        used: When it was last used.
+        users: Who holds the value: invocations, and slots built on it.
     """
 
     __slots__ = (
-        "_alive",
         "_close_limit",
         "_close_now",
         "_keeper",
         "_limits",
         "_settled",
         "_task",
-        "_trusted_for",
         "_work",
         "built_on",
         "counters",
@@ -120,10 +126,12 @@ class Slot:
         "invocation",
         "name",
         "predecessor",
+        "probe",
         "recipe",
         "started",
         "state",
         "suspect",
+        "trusted_for",
         "used",
         "users",
         "value",
@@ -151,9 +159,9 @@ class Slot:
         self.invocation: int | None = None
         self.built_on: tuple[Slot, ...] = ()
         self._keeper = keeper
-        self._alive = recipe.hooks.alive
+        self.probe = recipe.hooks.alive
         self._limits = recipe.limits
-        self._trusted_for = trusted_for(self._limits)
+        self.trusted_for = -1.0
         self._settled: asyncio.Future[None] | None = None
         self._close_limit = recipe.options.close_timeout
         self._close_now: asyncio.Event | None = None
@@ -170,13 +178,12 @@ class Slot:
             now: The present moment.
         """
         limits = self._limits
-        alive = self._alive
         return decide(
             limits,
             gap=since_use,
             age=0.0 if limits.max_age is None else gap(self.started, now),
             expires_in=None if self.expires is None else self.expires - now.wall,
-            suspect=self.suspect or (alive is not None and not alive(self.value)),
+            suspect=self.suspect or (self.probe is not None and not self.probe(self.value)),
         )
 
     def overdue(self, now: Reading) -> bool:
@@ -184,15 +191,22 @@ class Slot:
         return gap(self.started, now) >= self.recipe.options.start_timeout
 
     def is_fresh(self, since_use: float, now: Reading) -> bool:
-        """Whether the verdict is to reuse it. Asked for each resource on each invocation."""
-        if since_use > self._trusted_for or self.suspect or self._can_age:
-            return self.verdict(since_use, now) is Verdict.REUSE
-        alive = self._alive
-        return alive is None or alive(self.value)
+        """Whether the verdict is to reuse it: what `verdict` says, at the price of a comparison."""
+        if since_use > self.trusted_for and self.verdict(since_use, now) is not Verdict.REUSE:
+            return False
+        return self.probe is None or self.probe(self.value)
 
-    @property
-    def _can_age(self) -> bool:
-        return self.expires is not None or self._limits.max_age is not None
+    def distrust(self) -> None:
+        """Makes it suspect: its next use proves it first. A supplied value is its owner's to judge."""
+        if self._task is None:
+            return
+        self.suspect = True
+        self.trusted_for = -1.0
+
+    def _trust(self) -> None:
+        self.suspect = False
+        can_age = self.expires is not None or self._limits.max_age is not None
+        self.trusted_for = -1.0 if can_age else trusted_for(self._limits)
 
     def outlived(self, now: Reading) -> bool:
         """Whether the value works, but has reached its age or expiry."""
@@ -233,6 +247,8 @@ class Slot:
         self._move(State.STARTING)
         self._move(State.WARM)
         self.value = value
+        self.probe = None
+        self.trusted_for = float("inf")
 
     def start(
         self,
@@ -251,6 +267,7 @@ class Slot:
         self._unsettle()
         self._close_now = asyncio.Event()
         self._task = self._spawn(self._live(arguments))
+        self._task.add_done_callback(self._never_lived)
 
     def check(self, invocation: int | None = None) -> None:
         """WARM to CHECKING, with the recipe's check. Await `settled` for the outcome."""
@@ -321,6 +338,7 @@ class Slot:
         self.started = self.used = now
         self.counters.starts += 1
         self.counters.seconds += seconds
+        self._trust()
         if self.state is State.STARTING:
             rebuilt = self.counters.starts > 1
             self.counters.rebuilds += rebuilt
@@ -346,6 +364,11 @@ class Slot:
         self._move(State.COLD if self.state is State.STARTING else State.CLOSED)
         self._keeper.report(EventKind.START_FAILED, self, seconds=seconds, error=self.error)
         self._settle()
+
+    def _never_lived(self, task: asyncio.Task[None]) -> None:
+        """A task that is cancelled before its first step runs none of its code: this stands in for it."""
+        if task is self._task and self.state in (State.STARTING, State.RETIRING):
+            self._start_failed(asyncio.CancelledError("before it began"))
 
     async def _wait_for_close(self) -> None:
         assert self._close_now is not None
@@ -391,6 +414,7 @@ class Slot:
         self._move(State.CHECKING)
         self._unsettle()
         self._work = self._spawn(self._prove(work, blame, passed, failed))
+        self._work.add_done_callback(self._never_proved)
 
     async def _prove(
         self, work: Work[Any], blame: type[ResourceError], passed: EventKind, failed: EventKind
@@ -420,10 +444,17 @@ class Slot:
         self._settle()
         _let_through(cause)
 
+    def _never_proved(self, task: asyncio.Task[None]) -> None:
+        """A task that is cancelled before its first step runs none of its code: this stands in for it."""
+        if task is self._work:
+            self._work = None
+            self._keeper.retire(self, "its check was cancelled")
+            self._settle()
+
     def _proved(self, now: Reading) -> None:
         self._move(State.WARM)
         self.used = now
-        self.suspect = False
+        self._trust()
 
     def _count(self, blame: type[ResourceError], seconds: float, *, failed: bool) -> None:
         self.counters.seconds += seconds

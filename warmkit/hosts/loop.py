@@ -44,7 +44,7 @@ class Served(Protocol[R_co]):
         ...
 
     def call_beside(
-        self, environment: Environment, event: object, context: object, run: Callable[..., Any]
+        self, environment: Environment, event: object, context: object, host: Any
     ) -> R_co:
         """Serves one invocation of a plain `def`, while no loop runs."""
         ...
@@ -71,6 +71,15 @@ class PersistentLoop:
             finally:
                 self._hand_over()
         return self._follow(work)
+
+    def step(self, function: Callable[[], T]) -> T:
+        """Calls a function while the loop does nothing else: at once where it stands still, else on it."""
+        if not self._driver.acquire(blocking=False):
+            return self._follow(_call(function))
+        try:
+            return function()
+        finally:
+            self._hand_over()
 
     def _drive(self, work: Coroutine[Any, Any, T]) -> T:
         task = self.loop.create_task(work)
@@ -128,6 +137,10 @@ class PersistentLoop:
             self.loop.close()
 
 
+async def _call(function: Callable[[], T]) -> T:
+    return function()
+
+
 async def _ended(future: Any) -> None:
     with suppress(BaseException):
         await asyncio.wrap_future(future)
@@ -135,13 +148,16 @@ async def _ended(future: Any) -> None:
 
 _kept: list[PersistentLoop] = []
 _inherited: list[PersistentLoop] = []
+_making = threading.Lock()
 
 
 def persistent_loop() -> PersistentLoop:
     """Returns this process's loop, made on first use and closed when the interpreter exits."""
     if not _kept:
-        _kept.append(PersistentLoop())
-        atexit.register(_close_at_exit)
+        with _making:
+            if not _kept:
+                _kept.append(PersistentLoop())
+                atexit.register(_close_at_exit)
     return _kept[0]
 
 
@@ -176,7 +192,7 @@ def serve(handler: Served[T], event: object, context: object) -> T:
     try:
         if handler.is_async:
             return host.run(handler.invoke(event, context))
-        return handler.call_beside(environment, event, context, host.run)
+        return handler.call_beside(environment, event, context, host)
     finally:
         if environment.live.closing():
             host.run(_settle(environment))
