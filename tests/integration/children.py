@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import psutil  # type: ignore[import-untyped]
-from emulator import WARMKIT_PATH
+from emulator import PYTHONPATH
 
 if TYPE_CHECKING:
     import signal
@@ -59,7 +59,7 @@ class ServersInChild:
         """Start it."""
         self._child = subprocess.Popen(
             [sys.executable, "-c", _SERVERS],
-            env=os.environ | {"PYTHONPATH": WARMKIT_PATH},
+            env=os.environ | {"PYTHONPATH": PYTHONPATH},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
 
-WARMKIT_PATH = str(Path(warmkit.local.__file__).parents[2])
-"""What PYTHONPATH must contain for a child process to import the same warmkit."""
+PYTHONPATH = os.pathsep.join(
+    [str(Path(warmkit.local.__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+"""What lets a child process import the same warmkit."""
 
 _CACHE = Path(__file__).parents[2] / ".cache" / "lambda-emulator"
 _PACKAGE = "aws-sam-cli>=1.160"
@@ -185,7 +187,7 @@ class Emulator:
 
     def _environment(self) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        return own | {"PYTHONPATH": WARMKIT_PATH, "PYTHONUNBUFFERED": "1"} | dict(self._env)
+        return own | {"PYTHONPATH": PYTHONPATH, "PYTHONUNBUFFERED": "1"} | dict(self._env)
 
     def _accepts(self) -> bool:
         with contextlib.suppress(ConnectionRefusedError):

@@ -33,7 +33,7 @@ def task_root(tmp_path: Path) -> Path:
 
     def leave_behind(event, context):
         command = [sys.executable, "-c", "import time; time.sleep(600)"]
-        return [os.getpid(), subprocess.Popen(command).pid]
+        return [os.getpid(), subprocess.Popen(command, process_group=0).pid]
 
     def slow(event, context):
         time.sleep(600)

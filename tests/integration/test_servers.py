@@ -239,10 +239,31 @@ def test_peak_connections(postgres: PostgresServer) -> None:
     asyncio.run(open_together(3))
     wait_for_no_backends(postgres)
     asyncio.run(open_together(2))
-    assert postgres.peak_connections == 3
     wait_for_no_backends(postgres)
+    assert postgres.peak_connections == 3
     postgres.forget_statements()
+    assert postgres.execute("SELECT 'the administrator does not count'")
     assert postgres.peak_connections == 0
+
+
+def test_connections_that_a_crash_ended_no_longer_count(postgres: PostgresServer) -> None:
+    async def use(connection: asyncpg.Connection) -> None:
+        postgres.stop("immediate")
+        postgres.start()
+        postgres.forget_statements()
+        assert postgres.peak_connections == 0
+        connection.terminate()
+
+    with_connection(postgres.dsn, use)
+
+
+def test_the_lock_of_a_killed_server_does_not_matter(postgres: PostgresServer) -> None:
+    with PostgresServer() as other:
+        its_lock = (other.home / "data/postmaster.pid").read_text()
+        postgres.stop()
+        (postgres.home / "data/postmaster.pid").write_text(its_lock)
+        postgres.start()
+    assert postgres.execute("SELECT 1") == ["1"]
 
 
 def test_connections_open_when_the_peak_is_forgotten_still_count(postgres: PostgresServer) -> None:
