@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Self
 
 import psutil  # type: ignore[import-untyped]
 from emulator import PYTHONPATH
+
+from warmkit.local.processes import HOST
 
 if TYPE_CHECKING:
     import signal
@@ -49,6 +52,14 @@ def _runs(process: psutil.Process) -> bool:
     # Containers often have no init process that would reap orphans.
     with contextlib.suppress(psutil.NoSuchProcess):
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def accepts(port: int) -> bool:
+    """Tell whether somebody listens on a port."""
+    with contextlib.suppress(ConnectionRefusedError):
+        socket.create_connection((HOST, port)).close()
+        return True
     return False
 
 

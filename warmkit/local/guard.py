@@ -53,7 +53,7 @@ def _become(user: str, command: list[str]) -> None:
 
 
 def _drop_to(user: str) -> None:
-    import pwd  # noqa: PLC0415 - only needed as root
+    import pwd
 
     account = pwd.getpwnam(user)
     os.setgroups([])
@@ -77,7 +77,7 @@ def _send(server: int, signal_number: int) -> None:
 
 
 def _remove(home: str) -> None:
-    import shutil  # noqa: PLC0415 - slow to import, and rarely needed
+    import shutil
 
     # The server's own children may still write for a moment, and are not ours to wait for.
     deadline = time.monotonic() + PATIENCE_S

@@ -60,7 +60,7 @@ class ChildProcess:
     this process only, which can then stop its children in order.
     """
 
-    def __init__(  # noqa: PLR0913 - each says something different about the child
+    def __init__(
         self,
         command: Sequence[str | Path],
         *,
@@ -206,7 +206,7 @@ class ChildProcess:
 
     @property
     def _orders(self) -> IO[bytes]:
-        assert self._guard.stdin is not None  # noqa: S101 - it was opened as a pipe
+        assert self._guard.stdin is not None
         return self._guard.stdin
 
 

@@ -1,0 +1,72 @@
+"""What tests of every room share: virtual time, a recorded environment, a process of their own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from warmkit import Environment
+from warmkit.hosts import loop as host_loop
+from warmkit.testing import EventRecorder, VirtualClock, run
+
+Scenario = Callable[[Environment], Coroutine[Any, Any, Any]]
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def recorder() -> EventRecorder:
+    return EventRecorder()
+
+
+@pytest.fixture
+def inside(clock: VirtualClock, recorder: EventRecorder) -> Callable[[Scenario], Any]:
+    """Decorator: runs an async scenario at once, inside an environment of its own, in virtual time."""
+
+    def drive(scenario: Scenario) -> Any:
+        async def main() -> Any:
+            async with Environment(clock=clock, observers=[recorder]) as environment:
+                return await scenario(environment)
+
+        return run(main, clock=clock)
+
+    return drive
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The persistent loop of a new process: nothing kept from other tests, closed at the end."""
+    kept: list[host_loop.PersistentLoop] = []
+    monkeypatch.setattr(host_loop, "_kept", kept)
+    yield
+    while kept:
+        kept.pop().close()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs source text as a program of its own, with variables of its own; every warning is an error."""
+
+    def start(source: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        file = tmp_path / "program.py"
+        file.write_text(source)
+        clean = {name: text for name, text in os.environ.items() if not name.startswith("AWS_")}
+        paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        return subprocess.run(
+            [sys.executable, "-W", "error", str(file)],
+            env={**clean, "PYTHONPATH": paths, **variables},
+            capture_output=True,
+            text=True,
+            timeout=60,  # a program that hangs is to fail, not to stop the run
+            check=False,
+        )
+
+    return start

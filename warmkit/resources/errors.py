@@ -1,0 +1,94 @@
+"""What the ready-made resources raise: each arrives as the cause of a `ResourceError`, or in the handler.
+
+No text here holds a secret, and none is chained to a third party's error that might.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from warmkit import WarmkitError
+
+
+class MissingPackageError(WarmkitError, ImportError):
+    """The package behind a resource is not installed.
+
+    Attributes:
+        package: The package.
+        extra: The extra of warmkit that brings it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(package, extra)
+        self.package = package
+        self.extra = extra
+
+    def __str__(self) -> str:
+        return (
+            f"the package {self.package} is not installed.\n"
+            f"  Write: pip install 'warmkit[{self.extra}]'"
+        )
+
+
+@contextmanager
+def needing(package: str, *, extra: str) -> Generator[None]:
+    """Around an import: says what to install if the package is missing.
+
+    Raises:
+        MissingPackageError: It is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise MissingPackageError(package, extra) from None
+
+
+class DsnError(WarmkitError, ValueError):
+    """There is no DSN, or it cannot be read. It is never quoted: a password may stand anywhere in it."""
+
+
+class PostgresConnectError(WarmkitError, ConnectionError):
+    """A connection to PostgreSQL could not be opened.
+
+    Attributes:
+        resource: The name of the pool's resource.
+        server: Where: "host:port", or several, separated by commas.
+        user: As whom.
+        reason: What went wrong, in the words of the server or of the network.
+    """
+
+    def __init__(self, resource: str, *, server: str, user: str, reason: str) -> None:
+        super().__init__(resource, server, user, reason)
+        self.resource = resource
+        self.server = server
+        self.user = user
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.resource!r} could not connect to PostgreSQL at {self.server} "
+            f"as user {self.user!r}: {self.reason}"
+        )
+
+
+class BucketError(WarmkitError):
+    """A bucket is not there, or cannot be asked for.
+
+    Attributes:
+        bucket: Its name.
+        region: The client's region.
+        status: The HTTP status of S3's answer.
+    """
+
+    def __init__(self, bucket: str, region: str, status: int) -> None:
+        super().__init__(bucket, region, status)
+        self.bucket = bucket
+        self.region = region
+        self.status = status
+
+    def __str__(self) -> str:
+        return (
+            f"S3 answered {self.status} when asked for the bucket {self.bucket!r} from region {self.region!r}.\n"
+            f"  Create it, or write the name of one that exists: s3_client(bucket=...)."
+        )
