@@ -27,7 +27,7 @@ from warmkit.errors import (
 )
 from warmkit.events import Event, EventKind, Observer
 from warmkit.handler import WarmHandler, warm_handler
-from warmkit.invocation import Context, Invocation, Lazy
+from warmkit.inject import Context, Invocation, Lazy
 from warmkit.resource import Resource, resource
 from warmkit.slot import State
 

@@ -28,7 +28,9 @@ class Reading(NamedTuple):
     boot: float
 
 
-_new: Any = vars(tuple)["__new__"]  # twice on every invocation, at a third of the cost of calling Reading
+_new: Any = vars(tuple)[
+    "__new__"
+]  # twice on every invocation, at a third of the cost of calling Reading
 
 
 class Clock(Protocol):

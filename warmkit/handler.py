@@ -1,6 +1,6 @@
-"""The front door: `@warm_handler`, and one invocation from its event to its outcome.
+"""The front door: `@warm_handler`, which gives a function its resources.
 
-It knows environments and signatures. Who calls, and on which loop, is the business of `hosts`.
+It knows signatures and environments. Who calls, and on which loop, is the business of `hosts`.
 """
 
 import asyncio
@@ -10,22 +10,16 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import update_wrapper
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
-from warmkit.clock import Reading, Within, gap
 from warmkit.environment import BUDGET, Environment, current_environment, current_lease
-from warmkit.errors import CloseError, DefinitionError, StartError
-from warmkit.events import Event, EventKind, Observer, tell
+from warmkit.errors import DefinitionError
+from warmkit.events import Observer
 from warmkit.graph import Graph, wire
 from warmkit.inject import Need, Wants, read_handler
-from warmkit.invocation import Invocation, Lazy
-from warmkit.life import Life, begin
-from warmkit.live import AnyResource, Lease
 from warmkit.resource import Resource, is_resource
+from warmkit.visit import Visit
 
 R = TypeVar("R")
 T = TypeVar("T")
-
-MARGIN = 0.05
-"""Seconds of an invocation that waiting for resources leaves over, so that its failure can still be told."""
 
 
 class Beside(Protocol):
@@ -191,20 +185,20 @@ class WarmHandler(Generic[R]):
             current_lease.reset(token)
         return cast("R", result)
 
-    def _begin_beside(self, visit: "Visit") -> dict[str, Any] | None:
+    def _begin_beside(self, visit: Visit) -> dict[str, Any] | None:
         visit.begin(self._observers)
         return self._arguments_if_fresh(visit)
 
     # -- one invocation
 
-    def _arguments_if_fresh(self, visit: "Visit") -> dict[str, Any] | None:
+    def _arguments_if_fresh(self, visit: Visit) -> dict[str, Any] | None:
         """Returns the injected arguments if nothing has to be waited for: this is the warm path."""
         live = visit.live
         if self._for_itself or live.substitutes or not live.lease(self._order, visit, visit.begun):
             return None
         return self._arguments(visit)
 
-    async def _arguments_made_live(self, visit: "Visit") -> dict[str, Any]:
+    async def _arguments_made_live(self, visit: Visit) -> dict[str, Any]:
         """Makes every resource live and returns the injected arguments."""
         live = visit.live
         order = self._order
@@ -215,7 +209,7 @@ class WarmHandler(Generic[R]):
             await visit.start(resource)
         return self._arguments(visit)
 
-    def _arguments(self, visit: "Visit") -> dict[str, Any]:
+    def _arguments(self, visit: Visit) -> dict[str, Any]:
         current = visit.live.current
         arguments = {parameter: current[resource].value for parameter, resource in self._plain}
         if self._special:
@@ -233,179 +227,6 @@ class WarmHandler(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<WarmHandler {self._name}>"
-
-
-class Visit(Lease):
-    """One invocation: the lease on its environment, and what lives for it alone.
-
-    Attributes:
-        environment: Who serves it.
-        begun: When it began.
-        lives: Its own resources by recipe, in the order of their start.
-    """
-
-    __slots__ = ("_context", "_idle_since", "_lock", "begun", "environment", "lives")
-
-    def __init__(self, environment: Environment, context: object) -> None:
-        super().__init__(environment.live)
-        self.environment = environment
-        self.lives: dict[AnyResource, Life] = {}
-        self._context = context
-        self._lock: asyncio.Lock | None = None
-
-    def begin(self, observers: tuple[Observer, ...]) -> None:
-        """Counts the invocation and tells the observers."""
-        environment = self.environment
-        environment.invocations += 1
-        self.number = environment.invocations
-        self.begun: Reading = environment.clock.read()
-        self._idle_since = environment.idle_since
-        for observer in observers:
-            if observer not in self.live.observers:
-                environment.observe(observer)
-        if self.live.observers:
-            self._tell(EventKind.INVOCATION_STARTED, gap=self._gap())
-
-    def facts(self) -> Invocation:
-        """Returns what a handler may know of its invocation."""
-        left = self._remaining()
-        return Invocation(
-            environment_id=self.environment.id,
-            number=self.number or 0,
-            cold=self.number == 1,
-            gap=self._gap(),
-            request_id=getattr(self._context, "aws_request_id", None),
-            deadline=None if left is None else self.environment.clock.read().wall + left,
-        )
-
-    def _gap(self) -> float:
-        return 0.0 if self._idle_since is None else gap(self._idle_since, self.begun)
-
-    def seconds_left(self) -> float | None:
-        """Returns how long it may wait for resources; None: for as long as they take."""
-        left = self._remaining()
-        return None if left is None else max(0.0, left - MARGIN)
-
-    def _remaining(self) -> float | None:
-        ask = getattr(self._context, "get_remaining_time_in_millis", None)
-        return None if ask is None else ask() / 1000
-
-    # -- what lives for this invocation alone
-
-    async def start(self, resource: AnyResource) -> None:
-        """Starts a resource of invocation scope.
-
-        Raises:
-            StartError: It did not start.
-        """
-        substitute = self.live.substitutes.get(resource)
-        if substitute is not None and substitute.recipe is None:
-            self.lives[resource] = Life(substitute.value)
-            return
-        recipe = resource if substitute is None or substitute.recipe is None else substitute.recipe
-        clock, begun = self.environment.clock, self.environment.clock.read()
-        try:
-            async with Within(recipe.options.start_timeout, "the start", "start_timeout"):
-                arguments = {need.parameter: self.argument(need) for need in recipe.needs}
-                life = await begin(recipe, arguments)
-        except Exception as error:
-            seconds = gap(begun, clock.read())
-            failed = StartError(resource.name, seconds)
-            failed.__cause__ = error
-            self._tell(EventKind.START_FAILED, resource, seconds=seconds, error=failed)
-            raise failed from error
-        self.lives[resource] = life
-        self._tell(
-            EventKind.STARTED, resource, seconds=gap(begun, clock.read()), reason="invocation"
-        )
-
-    def argument(self, need: Need) -> Any:
-        """Returns what an injected parameter is given."""
-        if not is_resource(need.resource):
-            return self.facts()
-        if need.wants is Wants.LAZY:
-            return self._lazy(need.resource)
-        if need.resource in self.lives:
-            return self.lives[need.resource].value
-        return self.live.current[need.resource].value
-
-    @property
-    def _starting(self) -> asyncio.Lock:
-        self._lock = self._lock or asyncio.Lock()
-        return self._lock
-
-    def _lazy(self, resource: AnyResource) -> Lazy[Any]:
-        if resource.options.scope == "environment":
-            return self.live.lazy(resource, self)
-        return Lazy(lambda: self._get(resource))
-
-    async def _get(self, resource: AnyResource) -> Any:
-        """Returns the value of a resource of invocation scope, started if it has not been yet."""
-        order = self.live.order([resource])
-        async with self._starting:  # two awaits side by side start it once
-            missing = [item for item in order if item.options.scope == "environment"]
-            await self.live.acquire(missing, self)
-            for item in order:
-                if item.options.scope == "invocation" and item not in self.lives:
-                    await self.start(item)
-        return self.lives[resource].value
-
-    async def end(self, error: BaseException | None) -> None:
-        """Finishes what lives for this invocation, last started first, with its outcome; then leaves.
-
-        Raises:
-            CloseError: The invocation went well, but one of its resources could not be finished (a commit failed).
-        """
-        failed: CloseError | None = None
-        for resource, life in reversed(self.lives.items()):
-            problem = await self._finish(resource, life, error or failed)
-            if problem is not None and error is not None:
-                error.add_note(f"also: {problem}")
-            failed = failed or problem
-        self.lives.clear()
-        self.leave(error or failed)
-        if failed is not None and error is None:
-            raise failed
-
-    async def _finish(
-        self, resource: AnyResource, life: Life, error: BaseException | None
-    ) -> CloseError | None:
-        if life.finish is None:
-            return None
-        clock, begun = self.environment.clock, self.environment.clock.read()
-        failed: CloseError | None = None
-        try:
-            async with Within(resource.options.close_timeout, "the close", "close_timeout"):
-                await life.finish(error)
-        except Exception as cause:  # noqa: BLE001  becomes data
-            failed = CloseError(resource.name, gap(begun, clock.read()))
-            failed.__cause__ = cause
-        kind = EventKind.CLOSED if failed is None else EventKind.CLOSE_FAILED
-        self._tell(kind, resource, seconds=gap(begun, clock.read()), error=failed)
-        return failed
-
-    def leave(self, error: BaseException | None) -> None:
-        """Lets go of the environment. Never waits."""
-        now = self.environment.clock.read()
-        self.environment.idle_since = now
-        self.live.release(self, now)
-        if self.live.observers and self.number:
-            self._tell(EventKind.INVOCATION_FINISHED, seconds=gap(self.begun, now), error=error)
-
-    def _tell(
-        self,
-        kind: EventKind,
-        resource: AnyResource | None = None,
-        *,
-        seconds: float = 0.0,
-        gap: float = 0.0,
-        reason: str = "",
-        error: BaseException | None = None,
-    ) -> None:
-        if self.live.observers:
-            name = resource.name if resource is not None else None
-            event = Event(kind, self.environment.id, self.number, name, seconds, gap, reason, error)
-            tell(self.live.observers, event)
 
 
 class HandlerDecorator(Protocol):

@@ -13,7 +13,7 @@ from warmkit.errors import EnvironmentClosedError, ResourceError, StartError
 from warmkit.events import Event, EventKind, Observer, tell
 from warmkit.freshness import Verdict
 from warmkit.graph import ordered
-from warmkit.invocation import Lazy
+from warmkit.inject import Lazy
 from warmkit.resource import Resource
 from warmkit.slot import Counters, Slot, State
 

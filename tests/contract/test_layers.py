@@ -9,7 +9,7 @@ PACKAGE = Path(warmkit.__file__).parent
 
 ROWS = [
     {"errors"},
-    {"clock", "events", "invocation"},
+    {"clock", "events"},
     {"freshness", "inject"},
     {"resource"},
     {"graph", "life"},
@@ -17,6 +17,7 @@ ROWS = [
     {"live", "teardown"},
     {"environment"},
     {"hosts"},
+    {"visit"},
     {"handler"},
     {""},  # the public face, `import warmkit`
     {"resources", "testing"},

@@ -39,17 +39,19 @@ def test_a_resource_whose_start_fails_is_never_closed_and_its_neighbours_are_onc
         with pytest.raises(StartError, match="'broken' did not start"):
             await handler.invoke({})
 
-    assert recorder.story == [
+    assert recorder.story[:-4] == [
         "invocation 1 started",
         "started db",
         "start failed broken",
         "started cache",
         "invocation 1 finished",
-        "retired db",
-        "retired cache",
-        "closed db",
+    ]
+    assert sorted(recorder.story[-4:]) == [  # side by side: in whatever order
         "closed cache",
-    ] or sorted(recorder.story[5:]) == ["closed cache", "closed db", "retired cache", "retired db"]
+        "closed db",
+        "retired cache",
+        "retired db",
+    ]
     assert (db.log, broken.log, cache.log) == (
         ["start 1", "close 1"],
         ["start 1"],

@@ -28,8 +28,12 @@ def run(last_signal: int, home: str, user: str, command: list[str]) -> int:
     server = os.fork()
     if server == 0:
         _become(user, command)
+
+    def end_server(_number: int, _frame: object) -> None:
+        _send(server, last_signal)
+
     for urgent in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        signal.signal(urgent, lambda *_: _send(server, last_signal))
+        signal.signal(urgent, end_server)
     abandoned = threading.Event()
     threading.Thread(target=_obey, args=(server, last_signal, abandoned), daemon=True).start()
     _, status = os.waitpid(server, 0)

@@ -1,0 +1,123 @@
+"""The connection class of the pools: knows whether it is idle, still quiet, and in need of a reset.
+
+It is asyncpg's extension point `connection_class`. Of asyncpg it takes for granted, beside the documented
+methods, that the class is called with the protocol, the transport and the loop first; a contract test holds that.
+"""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import asyncpg
+
+from warmkit.resources._session_state import may_change_session
+from warmkit.resources._sockets import is_quiet
+
+if TYPE_CHECKING:
+    _Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    _Connection = asyncpg.Connection  # cannot be subscripted at runtime
+
+ResetMode = Literal["auto", "always", "never"]
+
+
+class PooledConnection(_Connection):
+    """A connection that a pool holds.
+
+    Attributes:
+        idle_since: When it last came back into the pool, on the loop's clock in seconds; None while it is in
+            use, or before its first use.
+        reset_mode: When the pool resets it on release.
+    """
+
+    def __init__(self, protocol: Any, transport: Any, loop: Any, *rest: Any) -> None:
+        super().__init__(protocol, transport, loop, *rest)
+        self.idle_since: float | None = None
+        self.reset_mode: ResetMode = "auto"
+        self._warmkit_transport = transport
+        self._warmkit_now = loop.time
+        self._warmkit_changed = False
+
+    # -- its time in the pool
+
+    def taken(self) -> None:
+        """It leaves the pool for a user."""
+        self.idle_since = None
+
+    def is_doubtful(self, max_idle: float) -> bool:
+        """Whether it lies in the pool, and something speaks against handing it out again.
+
+        Never waits, and says nothing of a connection in use.
+
+        Args:
+            max_idle: Seconds after which an idle connection is not trusted.
+        """
+        if self.idle_since is None:
+            return False
+        return self._warmkit_now() - self.idle_since > max_idle or not is_quiet(
+            self._warmkit_transport
+        )
+
+    async def reset(self, *, timeout: float | None = None) -> None:
+        """Makes the session as new, as far as it is not. The pool calls it on each release."""
+        await super().reset(timeout=timeout)
+        self._warmkit_changed = False
+        self.idle_since = self._warmkit_now()
+
+    def get_reset_query(self) -> str:
+        """Returns "", and so saves a round trip, where no statement since the last reset needs undoing."""
+        wanted = self.reset_mode == "always" or (
+            self.reset_mode == "auto" and self._warmkit_changed
+        )
+        return super().get_reset_query() if wanted else ""
+
+    async def close(self, *, timeout: float | None = None) -> None:
+        """Closes it; while that lasts it is nobody's."""
+        self.idle_since = None
+        await super().close(timeout=timeout)
+
+    def terminate(self) -> None:
+        """Closes it at once."""
+        self.idle_since = None
+        super().terminate()
+
+    # -- every documented way for SQL of the user's to reach the server
+
+    def _warmkit_note(self, query: object) -> None:
+        self._warmkit_changed = (
+            self._warmkit_changed or not isinstance(query, str) or may_change_session(query)
+        )
+
+    def execute(self, query: str, *args: Any, **options: Any) -> Any:
+        self._warmkit_note(query)
+        return super().execute(query, *args, **options)
+
+    def executemany(self, command: str, *args: Any, **options: Any) -> Any:
+        self._warmkit_note(command)
+        return super().executemany(command, *args, **options)
+
+    def fetch(self, query: str, *args: Any, **options: Any) -> Any:
+        self._warmkit_note(query)
+        return super().fetch(query, *args, **options)
+
+    def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
+        self._warmkit_note(query)
+        return super().fetchval(query, *args, **options)
+
+    def fetchrow(self, query: str, *args: Any, **options: Any) -> Any:
+        self._warmkit_note(query)
+        return super().fetchrow(query, *args, **options)
+
+    def fetchmany(self, query: str, *args: Any, **options: Any) -> Any:
+        self._warmkit_note(query)
+        return super().fetchmany(query, *args, **options)
+
+    def cursor(self, query: str, *args: Any, **options: Any) -> Any:
+        self._warmkit_note(query)
+        return super().cursor(query, *args, **options)
+
+    def prepare(self, query: str, *args: Any, **options: Any) -> Any:
+        self._warmkit_note(query)
+        return super().prepare(query, *args, **options)
+
+    def copy_from_query(self, query: str, *args: Any, **options: Any) -> Any:
+        self._warmkit_note(query)
+        return super().copy_from_query(query, *args, **options)
