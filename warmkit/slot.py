@@ -322,8 +322,7 @@ class Slot:
         """Start, wait and close in one task, as the factory's context managers expect."""
         try:
             async with Within(self.recipe.options.start_timeout, "the start", "start_timeout"):
-                life = await begin(self.recipe, arguments)
-                self.expires = _unix_seconds(self.recipe, life.value)
+                life = await self._begin(arguments)
         except BaseException as error:  # noqa: BLE001  a user's failure becomes data
             self._start_failed(error)
             _let_through(error)
@@ -331,6 +330,16 @@ class Slot:
         self._started(life)
         await self._wait_for_close()
         await self._finish(life)
+
+    async def _begin(self, arguments: Mapping[str, object]) -> Life:
+        life = await begin(self.recipe, arguments)
+        try:
+            self.expires = _unix_seconds(self.recipe, life.value)
+        except BaseException as error:
+            if life.finish is not None:
+                await life.finish(error)
+            raise
+        return life
 
     def _started(self, life: Life) -> None:
         now = self._keeper.clock.read()

@@ -29,24 +29,30 @@ TOLD = [
     ),
     (
         CyclicDependencyError(["a", "b", "a"]),
-        "resources depend on each other in a circle:\n"
-        "  a\n"
-        "  └─ b\n"
-        "     └─ a\n"
-        "  Take one of them as Annotated[Lazy[...], a], or move what both need into a third resource.",
+        (
+            "resources depend on each other in a circle:\n"
+            "  a\n"
+            "  └─ b\n"
+            "     └─ a\n"
+            "  Take one of them as Annotated[Lazy[...], a], or move what both need into a third resource."
+        ),
     ),
     (
         ScopeError(["handler", "api", "tx"]),
-        "'api' lives as long as the environment, but 'tx' ends with each invocation:\n"
-        "  handler\n"
-        "  └─ api\n"
-        "     └─ tx\n"
-        "  Give 'api' scope=\"invocation\" too, or take 'tx' in the handler itself.",
+        (
+            "'api' lives as long as the environment, but 'tx' ends with each invocation:\n"
+            "  handler\n"
+            "  └─ api\n"
+            "     └─ tx\n"
+            "  Give 'api' scope=\"invocation\" too, or take 'tx' in the handler itself."
+        ),
     ),
     (
         InsideLoopError("handler"),
-        "handler(event, context) was called inside a running event loop, which it would block for ever.\n"
-        "  Write: await handler.invoke(event, context)",
+        (
+            "handler was called synchronously inside a running event loop, which it would block for ever.\n"
+            "  Write: await handler.invoke(event, context)"
+        ),
     ),
     (
         EnvironmentClosedError("0badcafe", "is closed"),
@@ -54,8 +60,10 @@ TOLD = [
     ),
     (
         WrongLoopError("0badcafe"),
-        "environment 0badcafe belongs to another event loop; its connections cannot be used in this one.\n"
-        "  Make one in this loop: async with Environment() as environment: ...",
+        (
+            "environment 0badcafe belongs to another event loop; its connections cannot be used in this one.\n"
+            "  Make one in this loop: async with Environment() as environment: ..."
+        ),
     ),
     (StartError("db", 1.5), "resource 'db' did not start after 1.500 s"),
     (
@@ -71,8 +79,10 @@ TOLD = [
     ),
     (
         YieldError("db", times="never"),
-        "resource 'db' yielded never.\n"
-        "  Yield the value exactly once: what stands before the yield starts it, what stands after closes it.",
+        (
+            "resource 'db' yielded never.\n"
+            "  Yield the value exactly once: what stands before the yield starts it, what stands after closes it."
+        ),
     ),
 ]
 

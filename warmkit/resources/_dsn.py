@@ -6,7 +6,7 @@ pass for a host or a port, and be quoted.
 
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from warmkit.resources.errors import DsnError
@@ -30,7 +30,7 @@ class Target(NamedTuple):
     user: str
 
 
-def read_target(dsn: str | None, options: Mapping[str, object]) -> Target:
+def read_target(dsn: str | None, options: Mapping[str, Any]) -> Target:
     """Returns where a connection with this DSN and these options of asyncpg leads.
 
     Raises:
@@ -45,7 +45,7 @@ def read_target(dsn: str | None, options: Mapping[str, object]) -> Target:
     )
 
 
-def secrets(dsn: str | None, options: Mapping[str, object]) -> frozenset[str]:
+def secrets(dsn: str | None, options: Mapping[str, Any]) -> frozenset[str]:
     """Returns the texts that must not be shown to anybody."""
     parts = urlsplit(dsn or "")
     password = parts.netloc.rpartition("@")[0].partition(":")[2]
@@ -82,17 +82,17 @@ def _port(host: str) -> str:
     return host.rpartition("]")[2].partition(":")[2]
 
 
-def _server(options: Mapping[str, object], hosts: str, query: Mapping[str, str]) -> str:
-    host = options.get("host") or unquote(hosts) or query.get("host") or os.environ.get("PGHOST")
-    port = options.get("port") or query.get("port") or os.environ.get("PGPORT")
-    names = [str(name) for name in host] if isinstance(host, list | tuple) else [str(host or "")]
-    if isinstance(port, list | tuple):
-        return ",".join(f"{name}:{number}" for name, number in zip(names, port, strict=False))
-    return ",".join(_with_port(part, port) for name in names for part in name.split(","))
+def _server(options: Mapping[str, Any], hosts: str, query: Mapping[str, str]) -> str:
+    found = options.get("host") or unquote(hosts) or query.get("host") or os.environ.get("PGHOST")
+    names = _listed(found or "localhost")
+    ports = _listed(options.get("port") or query.get("port") or os.environ.get("PGPORT") or "5432")
+    ports *= len(names) if len(ports) == 1 else 1
+    return ",".join(_with_port(name, port) for name, port in zip(names, ports, strict=False))
 
 
-def _with_port(host: str, port: object) -> str:
-    host = host or "localhost"
-    if host.startswith("/") or _port(host):
-        return host
-    return f"{host}:{port or 5432}"
+def _listed(value: Any) -> list[str]:
+    return str(value).split(",") if isinstance(value, str | int) else [str(item) for item in value]
+
+
+def _with_port(host: str, port: str) -> str:
+    return host if host.startswith("/") or _port(host) else f"{host}:{port}"

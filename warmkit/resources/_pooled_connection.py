@@ -56,7 +56,7 @@ class PooledConnection(_Connection):
             self._warmkit_transport
         )
 
-    async def reset(self, *, timeout: float | None = None) -> None:
+    async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  asyncpg's
         """Makes the session as new, as far as it is not. The pool calls it on each release."""
         await super().reset(timeout=timeout)
         self._warmkit_changed = False
@@ -69,7 +69,7 @@ class PooledConnection(_Connection):
         )
         return super().get_reset_query() if wanted else ""
 
-    async def close(self, *, timeout: float | None = None) -> None:
+    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  asyncpg's
         """Closes it; while that lasts it is nobody's."""
         self.idle_since = None
         await super().close(timeout=timeout)

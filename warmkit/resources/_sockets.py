@@ -1,31 +1,27 @@
 """Asks the kernel whether an idle connection is still quiet. Knows no protocol, and never waits."""
 
 import select
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Transport(Protocol):
     """What is asked of a transport: asyncio's and uvloop's, plain or TLS."""
 
-    def get_extra_info(self, name: str) -> object:
+    def get_extra_info(self, name: str) -> Any:
         """Returns what it knows under that name."""
         ...
 
 
-class _Socket(Protocol):
-    def fileno(self) -> int: ...
-
-
-def is_quiet(transport: object) -> bool:
+def is_quiet(transport: Transport) -> bool:
     """Whether nothing has arrived on an idle connection: no data, no end, no error.
 
     On a connection that awaits no answer, whatever arrives means a farewell or the end. What the kernel has
     received and the loop has not read yet shows here, so it is right however short the gap.
     """
-    sock: _Socket | None = transport.get_extra_info("socket")  # type: ignore[attr-defined]
+    sock = transport.get_extra_info("socket")
     if sock is None or not hasattr(select, "poll"):
         return True  # nothing can be asked (Windows): the check is what remains
-    descriptor = sock.fileno()
+    descriptor: int = sock.fileno()
     if descriptor < 0:
         return False  # closed
     poll = select.poll()

@@ -5,6 +5,7 @@ No text here holds a secret, and none is chained to a third party's error that m
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from http import HTTPStatus
 
 from warmkit import WarmkitError
 
@@ -56,19 +57,23 @@ class PostgresConnectError(WarmkitError, ConnectionError):
         server: Where: "host:port", or several, separated by commas.
         user: As whom.
         reason: What went wrong, in the words of the server or of the network.
+        advice: What to do about it; may be empty.
     """
 
-    def __init__(self, resource: str, *, server: str, user: str, reason: str) -> None:
+    def __init__(
+        self, resource: str, *, server: str, user: str, reason: str, advice: str = ""
+    ) -> None:
         super().__init__(resource, server, user, reason)
         self.resource = resource
         self.server = server
         self.user = user
         self.reason = reason
+        self.advice = advice
 
     def __str__(self) -> str:
         return (
             f"{self.resource!r} could not connect to PostgreSQL at {self.server} "
-            f"as user {self.user!r}: {self.reason}"
+            f"as user {self.user!r}: {self.reason}" + (f"\n  {self.advice}" if self.advice else "")
         )
 
 
@@ -88,7 +93,9 @@ class BucketError(WarmkitError):
         self.status = status
 
     def __str__(self) -> str:
+        missing = "Create it, or write the name of one that exists: s3_client(bucket=...)."
+        other = "Check its region, s3_client(region=...), and the credentials."
         return (
             f"S3 answered {self.status} when asked for the bucket {self.bucket!r} from region {self.region!r}.\n"
-            f"  Create it, or write the name of one that exists: s3_client(bucket=...)."
+            f"  {missing if self.status == HTTPStatus.NOT_FOUND else other}"
         )

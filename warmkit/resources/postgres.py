@@ -1,25 +1,243 @@
 """The recipe of an asyncpg pool that outlives freezes, restarts and outages.
 
-Two rules make it up. No timer decides anything: after a freeze, timers fire late and all at once, so asyncpg's own
-are off, and age is compared on use. And no statement is sent that the handler did not write, unless
+Two rules make it up. No timer decides anything: after a freeze timers fire late and all at once, so asyncpg's
+own are off, and ages are compared on use. And no statement is sent that the handler did not write, unless
 something speaks against the connection.
 """
 
-import asyncio
-import inspect
-import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 from warmkit import DefinitionError, Resource, concurrency, resource
-from warmkit.resources._dsn import Target, read_target, secrets
-from warmkit.resources.errors import DsnError, PostgresConnectError, needing
+from warmkit.resources._pool_members import Members
+from warmkit.resources._postgres_connect import Connector, Dsn
+from warmkit.resources.errors import needing
 
 if TYPE_CHECKING:
-    from typing import Literal
-
     import asyncpg
 
-    from warmkit.resources._pooled_connection import PooledConnection, ResetMode
-
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+
+ResetMode = Literal["auto", "always", "never"]
+
+_POOL_OPTIONS = ("init", "record_class", "setup")
+_OURS = {
+    "connect": "pass a function as dsn",
+    "connection_class": "it is how warmkit watches the connections",
+    "init_size": "one connection is opened at start",
+    "loop": "it is that of the environment",
+    "max_inactive_connection_lifetime": "use max_gap",
+    "max_queries": "use max_age",
+    "min_size": "one connection is opened at start",
+    "timeout": "use start_timeout",
+}
+
+_SHARE = 0.9
+"""Of `start_timeout` for connecting: the rest is for saying which server did not answer."""
+
+
+def postgres_pool(
+    dsn: Dsn = None,
+    *,
+    name: str | None = None,
+    max_size: int | None = None,
+    reset: ResetMode = "auto",
+    check_after: float = 1.0,
+    check_timeout: float = 1.0,
+    start_timeout: float = 5.0,
+    close_timeout: float = 0.25,
+    max_gap: float | None = None,
+    max_age: float | None = None,
+    start: Literal["lazy", "eager", "auto"] = "auto",
+    **connect_options: Any,
+) -> "Resource[Pool]":
+    """Returns the recipe of an asyncpg connection pool.
+
+    Its start opens one connection, so that what is wrong shows there. A connection that the server has closed is
+    noticed for free before the handler runs, however short the gap, and replaced. After a gap above `check_after`
+    one `SELECT 1` goes first. During an outage each invocation fails with an error that names the server; after it
+    the pool heals by itself. The pool works as any of asyncpg's does, for concurrent tasks too.
+
+    Between invocations asyncpg resets a session with a statement of its own, in a round trip of its own. With
+    `reset="auto"` it does so only after statements that can have changed the session: anything but SELECT, INSERT,
+    UPDATE, DELETE, MERGE and the commands of transactions; and those too if they name set_config, an advisory lock
+    of the session or dblink. A function of your own in the database that changes the session
+    (`set_config(..., false)` in PL/pgSQL) cannot be seen: use `reset="always"` then. An open transaction is rolled
+    back in every mode.
+
+    ```python
+    db = postgres_pool()  # DATABASE_URL
+
+    @warm_handler
+    async def handler(event, context, db: Annotated[asyncpg.Pool, db]):
+        return await db.fetchval("SELECT count(*) FROM orders WHERE customer = $1", event["customer"])
+    ```
+
+    Args:
+        dsn: `postgresql://user:password@host:port/database`, or a function, async or not, that returns it; the function
+            is called for every connection that is opened, so a rotated secret or a short-lived token is never
+            stale. Default: the environment variable DATABASE_URL, read at start.
+        name: What it is called in events and errors; default: the first parameter that takes it.
+        max_size: The most connections at a time. Default: `warmkit.concurrency()`, one for each invocation that can
+            run at once.
+        reset: When a connection's session is reset on its release to the pool.
+        check_after: Seconds of gap up to which no statement is spent on a check.
+        check_timeout: Seconds for a check or a refresh.
+        start_timeout: Seconds for a start, and for every connection that the pool opens later.
+        close_timeout: Seconds for saying farewell to the server; then the connections are cut.
+        max_gap: Seconds of gap above which idle connections are replaced, and seconds that a connection may have been
+            idle. Default: 300, as NAT gateways and load balancers drop idle flows at 350 s.
+        max_age: Seconds after its start at which the pool is rebuilt.
+        start: "lazy", "eager" or "auto", as for every resource.
+        **connect_options: Passed to `asyncpg.connect`; `init`, `setup` and `record_class` to `asyncpg.create_pool`.
+
+    Raises:
+        DefinitionError: An argument can never work.
+    """
+    _refuse_wrong(dsn, max_size, reset, connect_options)
+    factory = _PoolFactory(dsn, max_size, reset, connect_options)
+    factory.recipe = resource(
+        name=name,
+        alive=factory.alive,
+        check=factory.check,
+        refresh=factory.refresh,
+        check_after=check_after,
+        check_timeout=check_timeout,
+        start_timeout=start_timeout,
+        close_timeout=close_timeout,
+        max_gap=max_gap,
+        max_age=max_age,
+        start=start,
+    )(factory)
+    return factory.recipe
+
+
+class _PoolFactory:
+    """Starts pools, and looks after those that live: one for each environment that uses the recipe.
+
+    A plain class, not a dataclass or a partial: nothing may print its arguments.
+    """
+
+    recipe: "Resource[Pool]"
+
+    def __init__(
+        self,
+        dsn: Dsn,
+        max_size: int | None,
+        reset: ResetMode,
+        options: Mapping[str, Any],
+    ) -> None:
+        self._dsn = dsn
+        self._max_size = max_size
+        self._reset: ResetMode = reset
+        self._pool_options = {key: options[key] for key in _POOL_OPTIONS if key in options}
+        self._options = {
+            "max_cached_statement_lifetime": 0,  # a timer; statements are cached by number alone
+            **{key: value for key, value in options.items() if key not in _POOL_OPTIONS},
+        }
+        # By the pool's id: asyncpg's pools take no weak references.
+        self._members: dict[int, Members] = {}
+
+    async def __call__(self) -> "AsyncIterator[Pool]":
+        members = Members(self.recipe.limits.max_gap or float("inf"))
+        pool = await self._create(members)
+        self._members[id(pool)] = members
+        try:
+            async with pool.acquire():
+                pass  # nothing was open: this opens one connection
+            yield pool
+            await pool.close()  # cuts what is open when it fails, or is cancelled at close_timeout
+        finally:
+            del self._members[id(pool)]
+            pool.terminate()  # after a failed start; does nothing after a close
+
+    def alive(self, pool: "Pool") -> bool:
+        """Whether nothing speaks against the idle connections. Never waits."""
+        members = self._members.get(id(pool))
+        return members is None or members.are_sound()
+
+    async def check(self, pool: "Pool") -> None:
+        """Drops what is dead, and proves a connection with a statement.
+
+        Whatever fails here fails for the pool, which is then rebuilt as a whole: a server that restarted has
+        ended all its connections, not only the one that was asked.
+        """
+        members = self._members[id(pool)]
+        members.drop_doubtful()
+        if not members.need_proof():
+            return  # waiting for other invocations' connections would prove nothing
+        async with pool.acquire() as connection:
+            try:
+                await connection.execute("SELECT 1")
+            except BaseException:
+                # Else its release would ask the server, which does not answer, to cancel the statement.
+                connection.terminate()
+                raise
+
+    async def refresh(self, pool: "Pool") -> None:
+        """Replaces the idle connections. The pool stays, and so does what was built on it."""
+        members = self._members[id(pool)]
+        members.drop_idle()
+        if members.need_proof():
+            async with pool.acquire():
+                pass  # opens one: the server's welcome is the proof
+
+    async def _create(self, members: Members) -> "Pool":
+        with needing("asyncpg", extra="postgres"):
+            import asyncpg
+
+            from warmkit.resources._pooled_connection import PooledConnection
+
+        options: dict[str, Any] = {
+            **self._pool_options,
+            "min_size": 0,  # with more, asyncpg 0.32 keeps a task that reconnects whenever it sees fit
+            "max_size": self._max_size or concurrency(),
+            "max_queries": sys.maxsize,  # else a connection is replaced within an invocation
+            "max_inactive_connection_lifetime": 0,  # a timer
+            "connection_class": PooledConnection,
+            "connect": self._connect(members),
+            "setup": _marking_taken(self._pool_options.get("setup")),
+        }
+        return cast("Pool", await asyncpg.create_pool(**options))
+
+    def _connect(self, members: Members) -> "Callable[..., Awaitable[Any]]":
+        limit = self.recipe.options.start_timeout * _SHARE
+        connector = Connector(self._dsn, self._options, limit)
+
+        async def connect(*_: object, **pool_options: Any) -> object:
+            members.opening += 1
+            try:
+                connection = await connector.open(self.recipe.name, **pool_options)
+            finally:
+                members.opening -= 1
+            connection.reset_mode = self._reset
+            members.add(connection)
+            return connection
+
+        return connect
+
+
+def _marking_taken(setup: "Callable[[Any], Awaitable[None]] | None") -> "Callable[[Any], Any]":
+    async def mark(connection: Any) -> None:
+        connection.taken()
+        if setup is not None:
+            await setup(connection)
+
+    return mark
+
+
+def _refuse_wrong(
+    dsn: object, max_size: object, reset: object, options: Mapping[str, object]
+) -> None:
+    if not (dsn is None or isinstance(dsn, str) or callable(dsn)):
+        raise DefinitionError(
+            f"dsn must be a str, a function that returns one, or None, not {type(dsn).__name__}"
+        )
+    if max_size is not None and (type(max_size) is not int or max_size < 1):
+        raise DefinitionError(f"max_size must be a whole number from 1, or None, not {max_size!r}")
+    if reset not in get_args(ResetMode):
+        words = " or ".join(repr(word) for word in get_args(ResetMode))
+        raise DefinitionError(f"reset must be {words}, not {reset!r}")
+    for option in _OURS.keys() & options.keys():
+        raise DefinitionError(f"postgres_pool takes no {option}: {_OURS[option]}")

@@ -1,0 +1,1 @@
+"""`warmkit demo`: the same handler without and with warmkit, against real servers."""
