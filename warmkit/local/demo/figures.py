@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from warmkit.local.demo.orders import Order
 
 LIMIT_MS = 30_000
+CHECK = "SELECT 1"
+"""What warmkit asks to see whether a connection works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,12 @@ class Figures:
     Attributes:
         measured: The invocations.
         connections: How many connections it opened.
-        statements: How many SQL statements the server executed for it.
+        statements: The SQL statements that the server executed for it.
     """
 
     measured: list[Measured]
     connections: int
-    statements: int
+    statements: list[str]
 
     @property
     def first_ms(self) -> float:
@@ -93,6 +95,16 @@ class Figures:
     def worst_ms(self) -> float:
         """How long the slowest call took."""
         return max(item.ms for item in self.measured)
+
+    @property
+    def worst_later_ms(self) -> float:
+        """How long the slowest call after the first took."""
+        return max(item.ms for item in self.measured[1:])
+
+    @property
+    def checks(self) -> int:
+        """How many of the statements were checks."""
+        return self.statements.count(CHECK)
 
     @property
     def failed(self) -> int:

@@ -1,5 +1,8 @@
 """The demo's order lookup, twice: as it is often written first, and with warmkit."""
 
+# pyright: reportUnknownMemberType=false
+# The stubs name the client of every AWS service, of which only that of S3 is installed.
+
 import asyncio
 import os
 from typing import TYPE_CHECKING, Any
@@ -30,10 +33,12 @@ async def find(number: int, db: Any, s3: "S3Client") -> dict[str, Any]:
 
 
 def without_warmkit(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Return the order and its receipt; the runtime calls this."""
     return asyncio.run(open_and_find(event["id"]))
 
 
 async def open_and_find(number: int) -> dict[str, Any]:
+    """Open what the lookup needs, and close it in any case."""
     db = await asyncpg.connect(os.environ["DATABASE_URL"])
     try:
         async with get_session().create_client("s3") as s3:
@@ -49,4 +54,5 @@ async def open_and_find(number: int) -> dict[str, Any]:
 async def with_warmkit(
     event: dict[str, Any], context: object, db: asyncpg.Pool, s3: "S3Client"
 ) -> dict[str, Any]:
+    """Return the order and its receipt; the runtime calls this."""
     return await find(event["id"], db, s3)

@@ -53,9 +53,15 @@ class Order:
     @property
     def receipt(self) -> str:
         """The receipt's text."""
-        amounts = (("Bill", self.total_bill), ("Tip", self.tip), ("Paid", self.total_bill + self.tip))
+        amounts = (
+            ("Bill", self.total_bill),
+            ("Tip", self.tip),
+            ("Paid", self.total_bill + self.tip),
+        )
         lines = [f"{name:<8}{amount:>8} USD" for name, amount in amounts]
-        return "\n".join((f"Order {self.id}: {self.time}, {self.day}, {self.size} people", *lines, ""))
+        return "\n".join(
+            (f"Order {self.id}: {self.time}, {self.day}, {self.size} people", *lines, "")
+        )
 
     @property
     def answer(self) -> dict[str, Any]:
@@ -66,7 +72,7 @@ class Order:
 
 def read_orders() -> list[Order]:
     """Return all orders of the CSV file."""
-    text = (files(__package__) / "orders.csv").read_text(encoding="utf-8")
+    text = (files("warmkit.local.demo") / "orders.csv").read_text(encoding="utf-8")
     return [Order.from_csv(row) for row in csv.DictReader(text.splitlines())]
 
 

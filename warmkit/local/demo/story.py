@@ -19,7 +19,8 @@ _WORDS = {
     EventKind.CLOSED: "closed",
     EventKind.CLOSE_FAILED: "close failed",
 }
-_AFTERMATH = {EventKind.CLOSED, EventKind.CLOSE_FAILED}
+_CONSEQUENCES = {EventKind.REUSED, EventKind.CLOSED, EventKind.CLOSE_FAILED}
+_SHOWN_MS = 0.05
 
 
 class _Step(NamedTuple):
@@ -30,16 +31,23 @@ class _Step(NamedTuple):
     seconds: float
 
 
-def tell(events: Iterable[Event]) -> str:
+def tell(events: Iterable[Event], *, opened: int = 0) -> str:
     """Return one line, such as "started db (31 ms), s3 (12 ms)" or "reused db, s3".
 
     Args:
         events: What happened during one invocation, or at the environment's end.
+        opened: How many connections the database server saw being opened meanwhile.
     """
     groups: dict[tuple[str, ...], list[_Step]] = {}
     for step in _steps(events):
         groups.setdefault(step.words, []).append(step)
-    return "; ".join(_phrase(words, steps) for words, steps in groups.items())
+    phrases = [_phrase(words, steps) for words, steps in groups.items()]
+    return "; ".join([*phrases, connections(opened)] if opened else phrases)
+
+
+def connections(count: int) -> str:
+    """Return "1 new connection" or "2 new connections"."""
+    return f"{count} new connection{'' if count == 1 else 's'}"
 
 
 def _steps(events: Iterable[Event]) -> Iterable[_Step]:
@@ -49,15 +57,14 @@ def _steps(events: Iterable[Event]) -> Iterable[_Step]:
         if event.resource is not None and _word(event):
             told.setdefault(event.resource, []).append(event)
     for name, story in told.items():
-        steps = _without_aftermath(story)
+        steps = _news(story)
         words = tuple(_word(event) for event in steps)
         yield _Step(words, name, sum(event.seconds for event in steps))
 
 
-def _without_aftermath(story: list[Event]) -> list[Event]:
-    """Leave out the end of a value that was replaced: what replaced it is the news."""
-    news = [event for event in story if event.kind not in _AFTERMATH]
-    return news or story
+def _news(story: list[Event]) -> list[Event]:
+    """Leave out what follows from the rest: the end of what was replaced, the use of what was proven."""
+    return [event for event in story if event.kind not in _CONSEQUENCES] or story
 
 
 def _word(event: Event) -> str:
@@ -74,7 +81,7 @@ def _phrase(words: tuple[str, ...], steps: list[_Step]) -> str:
 
 
 def _duration(seconds: float) -> str:
-    if not seconds:
-        return ""
     ms = seconds * 1000
+    if ms < _SHOWN_MS:
+        return ""
     return f" ({ms:.0f} ms)" if ms >= 10 else f" ({ms:.1f} ms)"  # noqa: PLR2004 - two digits
