@@ -95,6 +95,14 @@ class Within:
     async def __aenter__(self) -> None:
         await self._timeout.__aenter__()
 
+    def shorten(self, seconds: float) -> None:
+        """Lets the block end within so many seconds from now, if it was to last longer."""
+        ends = asyncio.get_running_loop().time() + seconds
+        when = self._timeout.when()
+        if not self._timeout.expired() and (when is None or ends < when):
+            self._limit = seconds
+            self._timeout.reschedule(ends)
+
     async def __aexit__(
         self,
         kind: type[BaseException] | None,

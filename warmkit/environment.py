@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar, Token, copy_context
+from contextvars import Context, ContextVar, Token, copy_context
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -21,6 +21,7 @@ from warmkit.errors import (
     WrongLoopError,
 )
 from warmkit.events import Observer
+from warmkit.graph import check_stand_in
 from warmkit.live import Lease, LiveSet, Substitute
 from warmkit.resource import Resource, is_resource
 from warmkit.slot import State
@@ -165,20 +166,24 @@ class Environment:
 
         What depends on it is started anew with the replacement, and the originals come back afterwards.
         A value that is handed in is never checked nor closed.
+
+        Raises:
+            CyclicDependencyError: The replacement depends on what it replaces.
+            ScopeError: The replacement ends with the invocation, and the original does not.
         """
         live = self.live
         recipe = replacement if is_resource(replacement) else None
-        set_aside = {item: live.current.pop(item) for item in self._affected_by(resource)}
-        before = live.substitutes.get(resource)
-        live.substitutes[resource] = Substitute(recipe, replacement)
+        if recipe is not None:
+            check_stand_in(resource, recipe)
+        affected = self._affected_by(resource)
+        before = live.substitute(resource, Substitute(recipe, replacement))
+        set_aside = {item: live.current.pop(item) for item in affected}
         try:
             yield
         finally:
             for item in self._affected_by(resource):
                 live.retire(live.current.pop(item), "its override ends")
-            del live.substitutes[resource]
-            if before is not None:
-                live.substitutes[resource] = before
+            live.substitutes = before
             live.current.update(set_aside)
 
     def _affected_by(self, resource: Resource[Any]) -> list[Resource[Any]]:
@@ -219,8 +224,13 @@ class Environment:
         """The event loop that it belongs to; None before its first use."""
         return self._loop
 
-    def join(self, loop: asyncio.AbstractEventLoop) -> None:
+    def join(self, loop: asyncio.AbstractEventLoop, context: Context | None = None) -> None:
         """Binds it to a loop at its first use, and refuses every other one afterwards.
+
+        Args:
+            loop: The loop that runs.
+            context: The context variables that its values are to live with; default: those of the import
+                of this module. Not those of the invocation that happens to be the first.
 
         Raises:
             EnvironmentClosedError: It is closed, or was made by the parent of this process.
@@ -233,19 +243,18 @@ class Environment:
         if self._loop is not None:
             raise WrongLoopError(self.id)
         self._loop = loop
-        self.live.context = self._clean_context()
+        self.live.context = self._own_context(context or _at_import)
         _registry.living.append(self)
 
-    def _clean_context(self) -> Any:
-        """Values outlive the invocation that starts them: they must not see its context variables change."""
-        context = copy_context()
+    def _own_context(self, base: Context) -> Context:
+        context = base.copy()
         context.run(current_lease.set, None)
         context.run(_current.set, self)
         return context
 
     async def __aenter__(self) -> Self:
         """Makes it the current environment of this task and of those started from it."""
-        self.join(asyncio.get_running_loop())
+        self.join(asyncio.get_running_loop(), context=copy_context())
         self._tokens.append(_current.set(self))
         return self
 
@@ -316,6 +325,7 @@ class Environment:
 
 # -- which one is current
 
+_at_import = copy_context()
 current_lease: ContextVar[Lease | None] = ContextVar("warmkit_lease", default=None)
 _current: ContextVar[Environment | None] = ContextVar("warmkit_environment", default=None)
 

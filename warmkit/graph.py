@@ -3,7 +3,7 @@
 Pure: it walks recipes and draws paths; nothing is started here.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from warmkit.errors import CyclicDependencyError, ScopeError
@@ -38,14 +38,26 @@ def wire(owner: str, needs: Iterable[Need]) -> Graph:
         ScopeError: A resource of environment scope depends on one of invocation scope.
     """
     needs = tuple(needs)
-    roots = _take_part(needs)
-    _refuse_cycles(roots)
-    _refuse_scopes(owner, roots)
-    order = ordered(need for need in _resources(needs, Wants.VALUE))
+    ordered(_take_part(needs))
+    _refuse_scopes(owner, _resources(needs, Wants.VALUE, Wants.LAZY))
+    order = ordered(_resources(needs, Wants.VALUE))
     return Graph(
         environment=tuple(item for item in order if item.options.scope == "environment"),
         invocation=tuple(item for item in order if item.options.scope == "invocation"),
     )
+
+
+def check_stand_in(resource: AnyResource, recipe: AnyResource) -> None:
+    """Checks that one recipe can stand in for another.
+
+    Raises:
+        ScopeError: It, or something that it depends on, ends with the invocation, and the other does not.
+    """
+    owner = f"what stands in for {resource.name}"
+    if resource.options.scope == "environment" and recipe.options.scope == "invocation":
+        raise ScopeError([resource.name, recipe.name])
+    _take_part(recipe.needs)
+    _refuse_scopes(owner, [recipe])
 
 
 def ordered(
@@ -56,33 +68,29 @@ def ordered(
     Args:
         roots: Where to begin.
         dependencies: What a resource depends on; default: what its recipe says.
+
+    Raises:
+        CyclicDependencyError: A resource depends on itself.
     """
     follow = dependencies or _dependencies
     done: dict[AnyResource, None] = {}
+    path: list[AnyResource] = []
 
     def visit(resource: AnyResource) -> None:
-        if resource not in done:
-            for dependency in follow(resource):
-                visit(dependency)
-            done[resource] = None
+        if resource in done:
+            return
+        if resource in path:
+            circle = [*path[path.index(resource) :], resource]
+            raise CyclicDependencyError([item.name for item in circle])
+        path.append(resource)
+        for dependency in follow(resource):
+            visit(dependency)
+        path.pop()
+        done[resource] = None
 
     for root in roots:
         visit(root)
     return tuple(done)
-
-
-def levels(
-    items: Sequence[AnyResource], dependencies: Dependencies | None = None
-) -> list[list[AnyResource]]:
-    """Groups resources so that each level depends only on the levels before it."""
-    follow = dependencies or _dependencies
-    depth: dict[AnyResource, int] = {}
-    for item in ordered(items, follow):
-        depth[item] = 1 + max((depth[needed] for needed in follow(item)), default=-1)
-    grouped: list[list[AnyResource]] = [[] for _ in range(1 + max(depth.values(), default=-1))]
-    for item, level in depth.items():
-        grouped[level].append(item)
-    return grouped
 
 
 def _dependencies(resource: AnyResource) -> tuple[AnyResource, ...]:
@@ -94,39 +102,19 @@ def _resources(needs: Iterable[Need], *wants: Wants) -> list[AnyResource]:
 
 
 def _take_part(needs: Iterable[Need]) -> list[AnyResource]:
-    """Seals and names every recipe that can be reached, lazily or not; returns the nearest ones."""
-    seen: set[AnyResource] = set()
+    """Seals and names every recipe that can be reached, lazily or not, and returns them."""
+    seen: dict[AnyResource, None] = {}
 
-    def visit(needs: Iterable[Need]) -> list[AnyResource]:
+    def visit(needs: Iterable[Need]) -> None:
         for need in needs:
             if is_resource(need.resource):
                 need.resource.seal(need.parameter)
                 if need.resource not in seen:
-                    seen.add(need.resource)
+                    seen[need.resource] = None
                     visit(need.resource.needs)
-        return _resources(needs, Wants.VALUE, Wants.LAZY)
 
-    return visit(needs)
-
-
-def _refuse_cycles(roots: Iterable[AnyResource]) -> None:
-    done: set[AnyResource] = set()
-    path: list[AnyResource] = []
-
-    def visit(resource: AnyResource) -> None:
-        if resource in path:
-            circle = [*path[path.index(resource) :], resource]
-            raise CyclicDependencyError([item.name for item in circle])
-        if resource in done:
-            return
-        path.append(resource)
-        for dependency in resource.dependencies:
-            visit(dependency)
-        path.pop()
-        done.add(resource)
-
-    for root in roots:
-        visit(root)
+    visit(needs)
+    return list(seen)
 
 
 def _refuse_scopes(owner: str, roots: Iterable[AnyResource]) -> None:

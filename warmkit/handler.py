@@ -7,15 +7,17 @@ import asyncio
 import inspect
 import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import update_wrapper
+from contextvars import Context, copy_context
+from functools import partial, update_wrapper
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
 from warmkit.environment import BUDGET, Environment, current_environment, current_lease
 from warmkit.errors import DefinitionError
 from warmkit.events import Observer
 from warmkit.graph import Graph, wire
-from warmkit.inject import Need, Wants, read_handler
-from warmkit.resource import Resource, is_resource
+from warmkit.inject import Wants, read_handler
+from warmkit.resource import Resource, is_lasting, is_resource
+from warmkit.teardown import outlast
 from warmkit.visit import Visit
 
 R = TypeVar("R")
@@ -25,7 +27,7 @@ T = TypeVar("T")
 class Beside(Protocol):
     """A host for code that runs beside the environment's loop."""
 
-    def run(self, work: Coroutine[Any, Any, Any], /) -> Any:
+    def run(self, work: Coroutine[Any, Any, Any], *, context: Context | None = None) -> Any:
         """Runs a coroutine on the loop to its end."""
         ...
 
@@ -58,12 +60,12 @@ class WarmHandler(Generic[R]):
         self._observers = tuple(observers)
         self._serve: Callable[..., Any] | None = None
         self._order, self._for_itself = self._graph
-        self._plain = tuple(
-            (need.parameter, need.resource)
-            for need in needs
-            if _is_plain(need) and is_resource(need.resource)
-        )
-        self._special = tuple(need for need in needs if not _is_plain(need))
+        taken = [(need, need.resource) for need in needs if is_resource(need.resource)]
+        values = [(need, item) for need, item in taken if need.wants is Wants.VALUE]
+        self._roots = [item for _, item in values]
+        self._plain = [(need.parameter, item) for need, item in values if is_lasting(item)]
+        plain = {parameter for parameter, _ in self._plain}
+        self._special = [need for need in needs if need.parameter not in plain]
         self.is_async = inspect.iscoroutinefunction(function)
         if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # this import is the init phase
             from warmkit.hosts import loop
@@ -166,19 +168,21 @@ class WarmHandler(Generic[R]):
         """
         visit = Visit(environment, context)
         token = current_lease.set(visit)
+        shared = copy_context()  # what its own resources set there, the function sees
         try:
             arguments = host.step(lambda: self._begin_beside(visit))
             if arguments is None:
-                arguments = host.run(self._arguments_made_live(visit))
-            result = self._function(*self._positional(event, context), **arguments)
+                arguments = host.run(self._arguments_made_live(visit), context=shared)
+            call = partial(self._function, *self._positional(event, context), **arguments)
+            result = shared.run(call) if visit.lives else call()
             if inspect.iscoroutine(result):  # an async def behind somebody's synchronous decorator
                 result = host.run(result)
         except BaseException as error:
-            host.run(visit.end(error))
+            host.run(visit.end(error), context=shared)
             raise
         else:
             if visit.lives:
-                host.run(visit.end(None))
+                host.run(visit.end(None), context=shared)
             else:
                 host.step(lambda: visit.leave(None))
         finally:
@@ -200,18 +204,12 @@ class WarmHandler(Generic[R]):
 
     async def _arguments_made_live(self, visit: Visit) -> dict[str, Any]:
         """Makes every resource live and returns the injected arguments."""
-        live = visit.live
-        order = self._order
-        if live.substitutes:
-            order = tuple(item for item in live.order(order) if item.options.scope == "environment")
-        await live.acquire(order, visit)
-        for resource in self._for_itself:
-            await visit.start(resource)
+        await visit.make_live(self._roots)
         return self._arguments(visit)
 
     def _arguments(self, visit: Visit) -> dict[str, Any]:
-        current = visit.live.current
-        arguments = {parameter: current[resource].value for parameter, resource in self._plain}
+        held = visit.slots
+        arguments = {parameter: held[resource].value for parameter, resource in self._plain}
         if self._special:
             arguments.update({need.parameter: visit.argument(need) for need in self._special})
         return arguments
@@ -220,9 +218,14 @@ class WarmHandler(Generic[R]):
         return (event, context) if self._takes_context else (event,)
 
     async def _in_thread(self, event: object, context: object, arguments: dict[str, Any]) -> Any:
-        result = await asyncio.to_thread(
-            self._function, *self._positional(event, context), **arguments
-        )
+        positional = self._positional(event, context)
+        work = asyncio.create_task(asyncio.to_thread(self._function, *positional, **arguments))
+        cancelled = await outlast(
+            [work]
+        )  # a thread cannot be cancelled: what it uses must stay open
+        if cancelled is not None:
+            raise cancelled from work.exception()
+        result = work.result()
         return await result if inspect.iscoroutine(result) else result
 
     def __repr__(self) -> str:
@@ -284,12 +287,6 @@ def warm_handler(
         return WarmHandler(function, resources, observers)
 
     return decorate(function) if function is not None else cast("HandlerDecorator", decorate)
-
-
-def _is_plain(need: Need) -> bool:
-    """Whether it is the value of a resource of the environment: the one thing the warm path injects."""
-    lasting = is_resource(need.resource) and need.resource.options.scope == "environment"
-    return lasting and need.wants is Wants.VALUE
 
 
 def _refuse_wrong(function: object, resources: Mapping[str, object]) -> None:

@@ -5,11 +5,11 @@ Nothing here is public; `environment` is the face of it. It knows recipes and sl
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from warmkit.clock import Clock, Reading, Within, gap
-from warmkit.errors import EnvironmentClosedError, ResourceError, StartError
+from warmkit.errors import CyclicDependencyError, EnvironmentClosedError, ResourceError, StartError
 from warmkit.events import Event, EventKind, Observer, tell
 from warmkit.freshness import Verdict
 from warmkit.graph import ordered
@@ -24,24 +24,30 @@ WARM, RETIRING, REUSE = State.WARM, State.RETIRING, Verdict.REUSE  # read on eve
 class Lease:
     """What one user holds until it lets go.
 
-    Attributes:
+    Args:
         live: Of which live set.
         number: The invocation's number; None outside of invocations.
-        slots: The slots held, each counted once.
+        within: The lease whose time bounds this one's waiting.
+
+    Attributes:
+        slots: The slot held of each resource, counted once.
         over: It was let go; nothing can be added any more.
     """
 
-    __slots__ = ("live", "number", "over", "slots")
+    __slots__ = ("_within", "live", "number", "over", "slots")
 
-    def __init__(self, live: "LiveSet", number: int | None = None) -> None:
+    def __init__(
+        self, live: "LiveSet", number: int | None = None, within: "Lease | None" = None
+    ) -> None:
         self.live = live
         self.number = number
-        self.slots: list[Slot] = []
+        self.slots: dict[AnyResource, Slot] = {}
         self.over = False
+        self._within = within
 
     def seconds_left(self) -> float | None:
         """Returns how long it may wait for resources; None: for as long as they take."""
-        return None
+        return None if self._within is None else self._within.seconds_left()
 
 
 class Substitute(NamedTuple):
@@ -96,93 +102,113 @@ class LiveSet:
 
         Args:
             order: The resources, each after what it depends on.
-            lease: Who holds them.
+            lease: Who holds them; it holds nothing yet.
             now: The present moment.
         """
         current = self.current
         held = lease.slots
-        before = len(held)
         last_use: Reading | None = None
         since_use = 0.0
-        for resource in order:
-            slot = current.get(resource)
-            if slot is None or slot.state is not WARM:
-                break
-            if slot.used is not last_use:  # what was used together shares the reading
-                last_use = slot.used
-                since_use = gap(last_use, now)
-            # slot.is_fresh, without five calls on every invocation
-            if since_use > slot.trusted_for and slot.verdict(since_use, now) is not REUSE:
-                break
-            if slot.probe is not None and not slot.probe(slot.value):
-                break
-            held.append(slot)
-        else:
-            taken = held[before:] if before else held
-            if self.observers:
-                self._report_reuse(taken, lease, now)
-            for slot in taken:  # slot.hold, without five calls on every invocation
-                slot.users += 1
-                slot.used = now
-                slot.counters.reuses += 1
-            return True
-        del held[before:]
+        try:
+            for resource in order:
+                slot = current.get(resource)
+                if slot is None or slot.state is not WARM:
+                    break
+                if slot.used is not last_use:  # what was used together shares the reading
+                    last_use = slot.used
+                    since_use = gap(last_use, now)
+                if since_use > slot.trusted_for and slot.verdict(since_use, now) is not REUSE:
+                    break
+                if slot.probe is not None and not slot.probe(slot.value):
+                    break
+                held[resource] = slot
+            else:
+                self._hold(held.values(), lease, now)
+                return True
+        except Exception:  # noqa: BLE001, S110  a probe that fails: the verdict calls it suspect
+            pass
+        held.clear()
         return False
 
-    def _report_reuse(self, slots: Sequence[Slot], lease: Lease, now: Reading) -> None:
-        for slot in slots:
-            slot.invocation = lease.number
-            self.report(EventKind.REUSED, slot, gap=gap(slot.used, now))
+    def _hold(self, slots: Collection[Slot], lease: Lease, now: Reading) -> None:
+        """Counts the lease as a user of slots that are reused as they are."""
+        if self.observers:
+            for slot in slots:
+                slot.invocation = lease.number
+                self.report(EventKind.REUSED, slot, gap=gap(slot.used, now))
+        for slot in slots:  # slot.hold, without five calls on every invocation
+            slot.users += 1
+            slot.used = now
+            slot.counters.reuses += 1
 
     async def acquire(self, order: Sequence[AnyResource], lease: Lease) -> None:
         """Holds every resource: started, checked, refreshed or rebuilt as need be.
 
         Args:
-            order: The resources, each after what it depends on.
+            order: The resources, each after what it depends on. What the lease holds already stays as it is.
             lease: Who holds them.
 
         Raises:
             StartError: One did not start. What else could be started is kept.
             TimeLimitError: The lease's own time ran out while it waited.
+            EnvironmentClosedError: The environment ended meanwhile.
         """
-        waits_for = ", ".join(resource.name for resource in order)
-        proven: set[Slot] = set()
+        missing = [resource for resource in order if resource not in lease.slots]
+        waits_for = ", ".join(resource.name for resource in missing)
+        judged: dict[Slot, Verdict] = {}
         async with Within(lease.seconds_left(), f"waiting for {waits_for}", "the time left"):
-            while not self._hold_proven(order, lease, proven):
-                await self._prove(order, lease, proven)
-                await self._start(order, lease, proven)
+            while not self._hold_judged(missing, lease, judged):
+                await self._prove(missing, lease, judged)
+                await self._start(missing, lease, judged)
 
-    def _hold_proven(
-        self, order: Sequence[AnyResource], lease: Lease, proven: Collection[Slot]
+    def _hold_judged(
+        self, order: Sequence[AnyResource], lease: Lease, judged: Mapping[Slot, Verdict]
     ) -> bool:
-        """Holds every resource if all are live and fresh, or were just started or checked."""
-        now = self.clock.read()
-        slots = [slot for resource in order if (slot := self.current.get(resource)) is not None]
-        fresh = [
-            slot
-            for slot in slots
-            if slot.state is WARM and (slot in proven or slot.is_fresh(gap(slot.used, now), now))
-        ]
-        if len(fresh) < len(order):
+        """Holds every resource if all are live and have passed their verdict for this lease."""
+        found = [(resource, self.current.get(resource)) for resource in order]
+        ready = {
+            resource: slot
+            for resource, slot in found
+            if slot is not None and slot in judged and slot.state is WARM
+        }
+        if len(ready) < len(order):
             return False
-        reused = [slot for slot in fresh if slot not in proven]
-        self._report_reuse(reused, lease, now)
-        for slot in reused:
-            slot.counters.reuses += 1
-        for slot in fresh:
-            slot.hold(now)
-        lease.slots += fresh
+        now = self.clock.read()
+        for slot in ready.values():
+            if judged[slot] is not REUSE:
+                slot.hold(now)
+        self._hold([slot for slot in ready.values() if judged[slot] is REUSE], lease, now)
+        lease.slots.update(ready)
         return True
 
     def release(self, lease: Lease, now: Reading) -> None:
         """Lets go of everything that the lease holds. Never waits."""
-        for slot in lease.slots:  # slot.release, without five calls on every invocation
+        for slot in lease.slots.values():  # slot.release, without five calls on every invocation
             slot.users -= 1
             slot.used = now
             if slot.state is RETIRING:
                 slot.left()
         lease.slots.clear()
         lease.over = True
+
+    async def get(self, resource: AnyResource, lease: Lease | None) -> Any:
+        """Returns a resource's live value, held by the lease if there is one that is not over."""
+        if lease is not None and resource in lease.slots:
+            return lease.slots[resource].value
+        own = Lease(self, lease.number if lease is not None else None, within=lease)
+        try:
+            await self.acquire(self.order([resource]), own)
+            value = own.slots[resource].value
+            if lease is not None and not lease.over:  # it may have ended while this one waited
+                for item in own.slots.keys() - lease.slots.keys():
+                    lease.slots[item] = own.slots.pop(item)
+            return value
+        finally:
+            self.release(own, self.clock.read())
+
+    def lazy(self, resource: AnyResource, lease: Lease | None = None) -> Lazy[Any]:
+        """Returns an accessor that makes the resource live when it is awaited."""
+        return Lazy(lambda: self.get(resource, lease))
 
     def order(self, resources: Iterable[AnyResource]) -> tuple[AnyResource, ...]:
         """Returns the resources and what they depend on at present, each after what it depends on."""
@@ -194,6 +220,22 @@ class LiveSet:
         if substitute is None:
             return resource.dependencies
         return substitute.recipe.dependencies if substitute.recipe is not None else ()
+
+    def substitute(
+        self, resource: AnyResource, substitute: Substitute
+    ) -> dict[AnyResource, Substitute]:
+        """Lets something stand in for a resource; returns what stood in for what before.
+
+        Raises:
+            CyclicDependencyError: The substitute depends on what it stands in for.
+        """
+        before, self.substitutes = self.substitutes, {**self.substitutes, resource: substitute}
+        try:
+            self.order([resource])
+        except CyclicDependencyError:
+            self.substitutes = before
+            raise
+        return before
 
     # -- the end
 
@@ -243,22 +285,24 @@ class LiveSet:
 
     # -- prove what is there
 
-    async def _prove(self, order: Sequence[AnyResource], lease: Lease, proven: set[Slot]) -> None:
-        """Checks and refreshes what needs it, side by side; retires what cannot be proven."""
+    async def _prove(
+        self, order: Sequence[AnyResource], lease: Lease, judged: dict[Slot, Verdict]
+    ) -> None:
+        """Judges each live value once; checks and refreshes side by side what needs it."""
         now = self.clock.read()
         slots = [slot for item in order if (slot := self.current.get(item)) is not None]
         for slot in slots:
             if slot.state is State.STARTING and slot.overdue(now):
                 self.retire(slot, "a freeze interrupted its start")
-            if slot.state is WARM and slot not in proven:
-                self._act(slot, now, lease)
+            if slot.state is WARM and slot not in judged:
+                judged[slot] = slot.verdict(gap(slot.used, now), now)
+                self._act(slot, judged[slot], now, lease)
         for slot in slots:
             if slot.state is State.CHECKING:
                 await slot.settled()
-                proven.add(slot)
+                judged[slot] = Verdict.CHECK
 
-    def _act(self, slot: Slot, now: Reading, lease: Lease) -> None:
-        verdict = slot.verdict(gap(slot.used, now), now)
+    def _act(self, slot: Slot, verdict: Verdict, now: Reading, lease: Lease) -> None:
         if verdict is Verdict.CHECK:
             slot.check(lease.number)
         elif verdict is Verdict.REFRESH:
@@ -278,58 +322,56 @@ class LiveSet:
     # -- start what is not
 
     async def _start(
-        self, resources: Sequence[AnyResource], lease: Lease, proven: set[Slot]
-    ) -> list[Slot]:
+        self, order: Sequence[AnyResource], lease: Lease, judged: dict[Slot, Verdict]
+    ) -> None:
         """Starts what is not live, each as soon as what it depends on is; waits for all outcomes."""
-        if len(resources) == 1:
-            return [await self._started(resources[0], lease, proven)]
-        waits = [self._started(resource, lease, proven) for resource in resources]
-        results = await asyncio.gather(*waits, return_exceptions=True)
+        starts: dict[AnyResource, asyncio.Task[None]] = {}
+        for resource in order:
+            below = [starts[item] for item in self.dependencies(resource) if item in starts]
+            slot = self.current.get(resource)
+            if below or slot is None or slot.state is not WARM:
+                starts[resource] = asyncio.create_task(
+                    self._started(resource, below, lease, judged)
+                )
+        results = await asyncio.gather(*starts.values(), return_exceptions=True)
         failures = [result for result in results if isinstance(result, BaseException)]
         if failures:
             raise _first_cause(failures)
-        return [result for result in results if isinstance(result, Slot)]
 
-    async def _started(self, resource: AnyResource, lease: Lease, proven: set[Slot]) -> Slot:
-        """Returns the resource's current slot once it is WARM."""
-        while True:
-            below = self.dependencies(resource)
-            built_on = await self._start(below, lease, proven) if below else []
-            slot = self._current_slot(resource)
-            if slot.state is WARM:
-                return slot
-            if slot.state is State.COLD:
-                if any(item.state is not WARM for item in built_on):
-                    continue  # retired while its siblings were starting
-                slot.start(self._arguments(slot.recipe), tuple(built_on), lease.number)
-            await slot.settled()
-            proven.add(slot)
-            if slot.state is State.COLD and slot.error is not None:
-                raise _again(slot.error)
+    async def _started(
+        self,
+        resource: AnyResource,
+        below: Collection[asyncio.Task[None]],
+        lease: Lease,
+        judged: dict[Slot, Verdict],
+    ) -> None:
+        """Starts a resource, once what it depends on is live, or waits for a start in progress.
 
-    def _arguments(self, recipe: AnyResource) -> dict[str, object]:
+        What else may have happened (a dependency failed, or was retired meanwhile) is seen by the next
+        round of `acquire`.
+        """
+        if below:
+            await asyncio.wait(below)
+        slot = self._current_slot(resource)
+        if slot.state is WARM:
+            return
+        if slot.state is State.COLD:
+            built_on = [self.current.get(item) for item in self.dependencies(resource)]
+            live = [item for item in built_on if item is not None and item.state is WARM]
+            if len(live) < len(built_on):
+                return
+            slot.start(self._arguments(slot.recipe, live), tuple(live), lease.number)
+        await slot.settled()
+        judged[slot] = Verdict.REBUILD
+        if slot.state is State.COLD and slot.error is not None:
+            raise _again(slot.error)
+
+    def _arguments(self, recipe: AnyResource, built_on: Sequence[Slot]) -> dict[str, object]:
+        values = iter(built_on)  # in the order of the recipe's dependencies
         return {
-            parameter: self.lazy(resource) if lazy else self.current[resource].value
+            parameter: self.lazy(resource) if lazy else next(values).value
             for parameter, resource, lazy in recipe.injected
         }
-
-    def lazy(self, resource: AnyResource, lease: Lease | None = None) -> Lazy[Any]:
-        """Returns an accessor that makes the resource live when it is awaited."""
-
-        async def get() -> Any:
-            return await self.get(resource, lease)
-
-        return Lazy(get)
-
-    async def get(self, resource: AnyResource, lease: Lease | None) -> Any:
-        """Returns a resource's live value, held by the lease if there is one that is not over."""
-        passing = Lease(self) if lease is None or lease.over else lease
-        try:
-            await self.acquire(self.order([resource]), passing)
-            return self.current[resource].value
-        finally:
-            if passing is not lease:
-                self.release(passing, self.clock.read())
 
     # -- slots
 
@@ -337,8 +379,10 @@ class LiveSet:
         if self.ended:
             raise EnvironmentClosedError(self._environment_id, self.ended)
         slot = self.current.get(resource)
-        if slot is None or slot.state in (RETIRING, State.CLOSED):
-            slot = self.current[resource] = self._new_slot(resource)
+        if slot is not None and slot.state not in (RETIRING, State.CLOSED):
+            return slot
+        outlived = slot.pass_on() if slot is not None else None
+        slot = self.current[resource] = self._new_slot(resource, outlived)
         return slot
 
     def _new_slot(self, resource: AnyResource, predecessor: Slot | None = None) -> Slot:

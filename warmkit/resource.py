@@ -212,6 +212,11 @@ def is_resource(item: object) -> TypeGuard[Resource[Any]]:
     return isinstance(item, Resource)
 
 
+def is_lasting(resource: Resource[Any]) -> bool:
+    """Whether it lives as long as the environment."""
+    return resource.options.scope == "environment"
+
+
 class ResourceDecorator(Protocol):
     """`resource(...)` with options, waiting for its factory."""
 

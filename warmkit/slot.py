@@ -114,6 +114,7 @@ class Slot:
     __slots__ = (
         "_close_limit",
         "_close_now",
+        "_finishing",
         "_keeper",
         "_limits",
         "_settled",
@@ -165,6 +166,7 @@ class Slot:
         self._settled: asyncio.Future[None] | None = None
         self._close_limit = recipe.options.close_timeout
         self._close_now: asyncio.Event | None = None
+        self._finishing: Within | None = None
         self._task: asyncio.Task[None] | None = None
         self._work: asyncio.Task[None] | None = None
 
@@ -183,18 +185,18 @@ class Slot:
             gap=since_use,
             age=0.0 if limits.max_age is None else gap(self.started, now),
             expires_in=None if self.expires is None else self.expires - now.wall,
-            suspect=self.suspect or (self.probe is not None and not self.probe(self.value)),
+            suspect=self.suspect or not self._looks_alive(),
         )
+
+    def _looks_alive(self) -> bool:
+        try:
+            return self.probe is None or bool(self.probe(self.value))
+        except Exception:  # noqa: BLE001  what cannot even be looked at is not alive
+            return False
 
     def overdue(self, now: Reading) -> bool:
         """Whether a start stood still for longer than it may take: a freeze came in between."""
         return gap(self.started, now) >= self.recipe.options.start_timeout
-
-    def is_fresh(self, since_use: float, now: Reading) -> bool:
-        """Whether the verdict is to reuse it: what `verdict` says, at the price of a comparison."""
-        if since_use > self.trusted_for and self.verdict(since_use, now) is not Verdict.REUSE:
-            return False
-        return self.probe is None or self.probe(self.value)
 
     def distrust(self) -> None:
         """Makes it suspect: its next use proves it first. A supplied value is its owner's to judge."""
@@ -306,15 +308,22 @@ class Slot:
             limit: Seconds it may take, if its own `close_timeout` is not shorter.
         """
         self._close_limit = min(limit, self._close_limit)
+        if self._finishing is not None:
+            self._finishing.shorten(limit)
         self.retire("the environment ends")
         self._let_close()
         return self._task
 
+    def pass_on(self) -> "Slot | None":
+        """Hands the outlived slot, which it did not come to succeed, to the next in line."""
+        outlived, self.predecessor = self.predecessor, None
+        return outlived
+
     @property
     def closing(self) -> asyncio.Task[None] | None:
         """The task in which a retired value is being closed; None while it is in use, or has gone."""
-        busy = self.state is State.RETIRING and self._task is not None and not self._task.done()
-        return self._task if busy else None
+        told_to = self._close_now is not None and self._close_now.is_set()
+        return self._task if told_to and self.state is State.RETIRING else None
 
     # -- the life
 
@@ -392,8 +401,13 @@ class Slot:
     async def _finish(self, life: Life) -> None:
         begun = self._keeper.clock.read()
         cause: BaseException | None = None
+        self._finishing = Within(self._close_limit, "the close", "close_timeout")
         try:
-            async with Within(self._close_limit, "the close", "close_timeout"):
+            async with self._finishing:
+                if (
+                    self._work is not None
+                ):  # a check that was cancelled may still give something back
+                    await asyncio.wait({self._work})
                 if life.finish is not None:
                     await life.finish(None)
         except BaseException as error:  # noqa: BLE001  a user's failure becomes data

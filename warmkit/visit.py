@@ -4,16 +4,17 @@ It knows environments, and nothing of the function that is called.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from warmkit.clock import Reading, Within, gap
 from warmkit.environment import Environment
-from warmkit.errors import CloseError, StartError
+from warmkit.errors import CloseError, StartError, UsageError
 from warmkit.events import Event, EventKind, Observer, tell
 from warmkit.inject import Invocation, Lazy, Need, Wants
 from warmkit.life import Life, begin
 from warmkit.live import AnyResource, Lease
-from warmkit.resource import is_resource
+from warmkit.resource import is_lasting, is_resource
 
 MARGIN = 0.05
 """Seconds of an invocation that waiting for resources leaves over, so that its failure can still be told."""
@@ -25,14 +26,16 @@ class Visit(Lease):
     Attributes:
         environment: Who serves it.
         begun: When it began.
+        ending: Its own resources are being finished: no more can be started.
         lives: Its own resources by recipe, in the order of their start.
     """
 
-    __slots__ = ("_context", "_idle_since", "_lock", "begun", "environment", "lives")
+    __slots__ = ("_context", "_idle_since", "_lock", "begun", "ending", "environment", "lives")
 
     def __init__(self, environment: Environment, context: object) -> None:
         super().__init__(environment.live)
         self.environment = environment
+        self.ending = False
         self.lives: dict[AnyResource, Life] = {}
         self._context = context
         self._lock: asyncio.Lock | None = None
@@ -89,7 +92,7 @@ class Visit(Lease):
         recipe = resource if substitute is None or substitute.recipe is None else substitute.recipe
         clock, begun = self.environment.clock, self.environment.clock.read()
         try:
-            async with Within(recipe.options.start_timeout, "the start", "start_timeout"):
+            async with self._in_time(recipe):
                 arguments = {need.parameter: self.argument(need) for need in recipe.needs}
                 life = await begin(recipe, arguments)
         except Exception as error:
@@ -103,6 +106,12 @@ class Visit(Lease):
             EventKind.STARTED, resource, seconds=gap(begun, clock.read()), reason="invocation"
         )
 
+    def _in_time(self, recipe: AnyResource) -> Within:
+        limit, left = recipe.options.start_timeout, self.seconds_left()
+        if left is not None and left < limit:
+            return Within(left, "the start", "the time left")
+        return Within(limit, "the start", "start_timeout")
+
     def argument(self, need: Need) -> Any:
         """Returns what an injected parameter is given."""
         if not is_resource(need.resource):
@@ -111,7 +120,7 @@ class Visit(Lease):
             return self._lazy(need.resource)
         if need.resource in self.lives:
             return self.lives[need.resource].value
-        return self.live.current[need.resource].value
+        return self.slots[need.resource].value
 
     @property
     def _starting(self) -> asyncio.Lock:
@@ -119,37 +128,58 @@ class Visit(Lease):
         return self._lock
 
     def _lazy(self, resource: AnyResource) -> Lazy[Any]:
-        if resource.options.scope == "environment":
+        if is_lasting(resource):
             return self.live.lazy(resource, self)
         return Lazy(lambda: self._get(resource))
 
     async def _get(self, resource: AnyResource) -> Any:
         """Returns the value of a resource of invocation scope, started if it has not been yet."""
-        order = self.live.order([resource])
         async with self._starting:  # two awaits side by side start it once
-            missing = [item for item in order if item.options.scope == "environment"]
-            await self.live.acquire(missing, self)
-            for item in order:
-                if item.options.scope == "invocation" and item not in self.lives:
-                    await self.start(item)
+            if self.ending:
+                raise UsageError(
+                    f"resource {resource.name!r} ends with its invocation, which is over.\n"
+                    "  Await it before the handler returns."
+                )
+            await self.make_live([resource])
         return self.lives[resource].value
+
+    async def make_live(self, resources: Sequence[AnyResource]) -> None:
+        """Holds or starts the resources and what they depend on, of either scope.
+
+        Raises:
+            StartError: One did not start.
+            TimeLimitError: The invocation's time ran out while it waited.
+        """
+        order = self.live.order(resources)
+        await self.live.acquire([item for item in order if is_lasting(item)], self)
+        for item in order:
+            if not is_lasting(item) and item not in self.lives:
+                await self.start(item)
 
     async def end(self, error: BaseException | None) -> None:
         """Finishes what lives for this invocation, last started first, with its outcome; then leaves.
 
+        A cancellation cuts short what is being finished, not what is left to finish.
+
         Raises:
             CloseError: The invocation went well, but one of its resources could not be finished (a commit failed).
+            asyncio.CancelledError: It was cancelled meanwhile.
         """
-        failed: CloseError | None = None
+        self.ending = True
+        failed: BaseException | None = None
         for resource, life in reversed(self.lives.items()):
             problem = await self._finish(resource, life, error or failed)
             if problem is not None and error is not None:
                 error.add_note(f"also: {problem}")
             failed = failed or problem
+        cancelled = isinstance(failed, CloseError) and isinstance(
+            failed.__cause__, asyncio.CancelledError
+        )
+        outcome = failed.__cause__ if failed is not None and cancelled else failed
         self.lives.clear()
-        self.leave(error or failed)
-        if failed is not None and error is None:
-            raise failed
+        self.leave(error or outcome)
+        if outcome is not None and (error is None or cancelled):
+            raise outcome
 
     async def _finish(
         self, resource: AnyResource, life: Life, error: BaseException | None
@@ -161,7 +191,7 @@ class Visit(Lease):
         try:
             async with Within(resource.options.close_timeout, "the close", "close_timeout"):
                 await life.finish(error)
-        except Exception as cause:  # noqa: BLE001  becomes data
+        except (Exception, asyncio.CancelledError) as cause:  # noqa: BLE001  becomes data
             failed = CloseError(resource.name, gap(begun, clock.read()))
             failed.__cause__ = cause
         kind = EventKind.CLOSED if failed is None else EventKind.CLOSE_FAILED

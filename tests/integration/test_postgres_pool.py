@@ -57,14 +57,18 @@ def really(clock: VirtualClock, recorder: EventRecorder) -> Really:
 
 
 @pytest.fixture(autouse=True)
-def alone(postgres: PostgresServer) -> None:
-    """Begins when the server has logged the end of whatever connection another test left behind."""
+def way(
+    postgres: PostgresServer, relay: Callable[[int], Relay], monkeypatch: pytest.MonkeyPatch
+) -> Relay:
+    """The way that DATABASE_URL leads, which counts connections; nobody of another test is left there."""
     postgres.terminate_backends()
-    for _ in range(100_000):
-        postgres.forget_statements()
-        if not postgres.peak_connections:
-            return
-    pytest.fail("connections of another test did not end")
+    way = relay(postgres.port)
+    monkeypatch.setenv("DATABASE_URL", through(way, postgres))
+    return way
+
+
+def through(way: Relay, postgres: PostgresServer) -> str:
+    return postgres.dsn.replace(f":{postgres.port}/", f":{way.port}/")
 
 
 def are_gone(postgres: PostgresServer) -> bool:
@@ -84,10 +88,6 @@ async def fail(handler: WarmHandler[Any]) -> StartError:
     with pytest.raises(StartError) as caught:
         await handler.invoke({})
     return caught.value
-
-
-def through(relay: Relay, postgres: PostgresServer) -> str:
-    return postgres.dsn.replace(f":{postgres.port}/", f":{relay.port}/")
 
 
 # -- what the server sees

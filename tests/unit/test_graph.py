@@ -6,7 +6,7 @@ import annotated_as_text
 import pytest
 
 from warmkit import CyclicDependencyError, Invocation, Lazy, ScopeError, resource, warm_handler
-from warmkit.graph import levels, ordered
+from warmkit.graph import ordered
 from warmkit.testing import FakeResource
 
 
@@ -16,11 +16,6 @@ def test_resources_are_ordered_after_what_they_depend_on():
     top = FakeResource("top", needs={"l": left, "r": right})
     names = [item.name for item in ordered([top.resource])]
     assert (names[0], set(names[1:3]), names[3:]) == ("base", {"left", "right"}, ["top"])
-    assert [{item.name for item in level} for level in levels([top.resource])] == [
-        {"base"},
-        {"left", "right"},
-        {"top"},
-    ]
 
 
 def test_a_handler_knows_what_it_needs_by_scope():

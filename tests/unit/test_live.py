@@ -94,14 +94,18 @@ def test_a_check_that_fails_rebuilds_inside_the_same_invocation(inside, recorder
         assert await handler.invoke({}) == 2
         await asyncio.sleep(0)
 
-    assert story_of(recorder, "db") == [
-        "started",
-        "check failed",
-        "retired",
-        "started",
-        "closed",
-        "retired",
-        "closed",
+    assert recorder.story == [
+        "invocation 1 started",
+        "started db",
+        "invocation 1 finished",
+        "invocation 2 started",
+        "check failed db",
+        "retired db",
+        "closed db",
+        "started db",
+        "invocation 2 finished",
+        "retired db",
+        "closed db",
     ]
     assert db.faults == []
 

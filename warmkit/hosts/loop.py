@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
+from contextvars import Context
 from typing import Any, Protocol, TypeVar
 
 from warmkit.environment import (
@@ -63,14 +64,14 @@ class PersistentLoop:
         self._changed = threading.Condition()
         self._followers = 0
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Runs a coroutine to its end and returns its result."""
+    def run(self, work: Coroutine[Any, Any, T], *, context: Context | None = None) -> T:
+        """Runs a coroutine to its end, with the context variables of the context, and returns its result."""
         if self._driver.acquire(blocking=False):
             try:
-                return self._drive(work)
+                return self._drive(work, context)
             finally:
                 self._hand_over()
-        return self._follow(work)
+        return self._follow(work if context is None else _within(context, work))
 
     def step(self, function: Callable[[], T]) -> T:
         """Calls a function while the loop does nothing else: at once where it stands still, else on it."""
@@ -81,8 +82,8 @@ class PersistentLoop:
         finally:
             self._hand_over()
 
-    def _drive(self, work: Coroutine[Any, Any, T]) -> T:
-        task = self.loop.create_task(work)
+    def _drive(self, work: Coroutine[Any, Any, T], context: Context | None) -> T:
+        task = self.loop.create_task(work, context=context)
         try:
             return self.loop.run_until_complete(task)
         except BaseException:
@@ -135,6 +136,10 @@ class PersistentLoop:
             _log.exception("the environment did not close in order")
         finally:
             self.loop.close()
+
+
+async def _within(context: Context, work: Coroutine[Any, Any, T]) -> T:
+    return await asyncio.create_task(work, context=context)
 
 
 async def _call(function: Callable[[], T]) -> T:

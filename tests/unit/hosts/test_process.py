@@ -71,7 +71,7 @@ async def handler(event, context, api):
 
 print(asyncio.run(handler.invoke(1)))
 """
-    assert ended(program(DECLARED + source), "start db", "start api", "1", "close api", "close db")
+    assert ended(program(DECLARED + source), "start db", "start api", "close api", "close db", "1")
 
 
 def test_the_end_of_asyncio_run_closes_what_is_held_by_an_invocation_in_flight(program):
@@ -211,19 +211,22 @@ def test_a_forked_child_cannot_use_an_environment_of_its_parent(program):
     source = """
 from warmkit import Environment, EnvironmentClosedError
 
+async def use(environment):
+    try:
+        await environment.get(db)
+    except EnvironmentClosedError as error:
+        print(str(error).partition(environment.id)[2], flush=True)
+    await environment.aclose()
+
 async def main():
     async with Environment() as environment:
         await environment.get(db)
         child = os.fork()
         if not child:
-            try:
-                await environment.get(db)
-            except EnvironmentClosedError as error:
-                print(str(error).partition(environment.id)[2], flush=True)
-            await environment.aclose()
+            asyncio.run(use(environment))
             os._exit(0)
         os.waitpid(child, 0)
-        print((await environment.get(db)) == f"db of {os.getpid()}")
+        print((await environment.get(db)) == f"db of {os.getpid()}", flush=True)
 
 asyncio.run(main())
 """

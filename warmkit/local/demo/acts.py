@@ -56,8 +56,8 @@ class Act:
 
     def _invoke(self, number: int, order: Order) -> Measured:
         opened = self.servers.connections_opened()
-        with self.interrupts.allowed():
-            measured = measure(self.handler, number, order)
+        self.interrupts.obey()
+        measured = measure(self.handler, number, order)
         opened = self.servers.connections_opened() - opened
         self.screen.invocation(measured, self._story(opened))
         return measured

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -40,9 +40,6 @@ class Servers:
     def start(self, interrupts: Interrupts, tell: Callable[[str], None]) -> None:
         """Start and fill both.
 
-        They start in threads because signals only ever interrupt the main thread: a child process
-        is then never half started.
-
         Args:
             interrupts: May end the wait, but not the start, which ends first.
             tell: Is told what is ready.
@@ -56,9 +53,8 @@ class Servers:
                 threads.submit(_timed, self._start_postgres): f"PostgreSQL with {count} orders",
                 threads.submit(_timed, self._start_s3): f"S3 with {count} receipts",
             }
-            with interrupts.allowed():
-                for job in as_completed(jobs):
-                    tell(f"{jobs[job]} is ready after {job.result():.1f} s")
+            for job in interrupts.as_completed(jobs):
+                tell(f"{jobs[job]} is ready after {job.result():.1f} s")
 
     def close(self) -> None:
         """End both and remove their files, whatever they are doing."""

@@ -68,13 +68,10 @@ def _introduce(screen: Screen) -> None:
 
 def _rehearse(versions: Versions, order: Order, interrupts: Interrupts) -> None:
     """Call each version once, uncounted: whichever comes first would pay for Python's imports."""
-    with interrupts.allowed():
-        measure(versions.without, 0, order)
-    try:
-        with interrupts.allowed():
-            measure(versions.with_, 0, order)
-    finally:
-        versions.with_.close()
+    measure(versions.without, 0, order)
+    interrupts.obey()
+    measure(versions.with_, 0, order)
+    versions.with_.close()
 
 
 def _play_both(without: Act, with_: WarmAct, screen: Screen) -> None:
