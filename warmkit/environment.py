@@ -21,9 +21,9 @@ from warmkit.errors import (
     WrongLoopError,
 )
 from warmkit.events import Observer
-from warmkit.graph import check_stand_in
+from warmkit.graph import check, check_stand_in
 from warmkit.live import Lease, LiveSet, Substitute
-from warmkit.resource import Resource, is_resource
+from warmkit.resource import Resource, is_lasting, is_resource
 from warmkit.slot import State
 from warmkit.teardown import outlast, tear_down
 
@@ -122,7 +122,8 @@ class Environment:
             UsageError: It is of invocation scope.
         """
         self.join(asyncio.get_running_loop())
-        if resource.options.scope == "invocation":
+        check(resource)
+        if not is_lasting(resource):
             raise UsageError(
                 f"resource {resource.name!r} ends with its invocation, so an environment has no value of it."
                 f"\n  Take it as a parameter of the handler."
@@ -143,6 +144,8 @@ class Environment:
             StartError: One did not start; the others did.
         """
         self.join(asyncio.get_running_loop())
+        for resource in resources:
+            check(resource)
         lease = Lease(self.live)
         try:
             await self.live.acquire(self.live.order(resources or tuple(self.live.current)), lease)

@@ -29,7 +29,7 @@ class UnknownDependencyError(DefinitionError):
         advice: What to write.
     """
 
-    def __init__(self, owner: str, parameter: str, *, reason: str, advice: str) -> None:
+    def __init__(self, owner: str, parameter: str, reason: str, advice: str) -> None:
         super().__init__(owner, parameter, reason, advice)
         self.owner = owner
         self.parameter = parameter
@@ -143,12 +143,13 @@ class ResourceError(WarmkitError):
     Attributes:
         resource: The resource's name.
         seconds: How long it had been tried.
+        advice: What to do, if more can be said than the cause says.
     """
 
     doing = "failed"
 
-    def __init__(self, resource: str, seconds: float, *, advice: str = "") -> None:
-        super().__init__(resource, seconds)
+    def __init__(self, resource: str, seconds: float, advice: str = "") -> None:
+        super().__init__(resource, seconds, advice)
         self.resource = resource
         self.seconds = seconds
         self.advice = advice
@@ -206,7 +207,7 @@ class TimeLimitError(WarmkitError, TimeoutError):
 class YieldError(WarmkitError):
     """A generator resource did not yield exactly once."""
 
-    def __init__(self, resource: str, *, times: str) -> None:
+    def __init__(self, resource: str, times: str) -> None:
         super().__init__(resource, times)
         self.resource = resource
         self.times = times

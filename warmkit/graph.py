@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from warmkit.errors import CyclicDependencyError, ScopeError
 from warmkit.inject import Need, Wants
-from warmkit.resource import Resource, is_resource
+from warmkit.resource import Resource, is_lasting, is_resource
 
 AnyResource = Resource[Any]
 Dependencies = Callable[[AnyResource], Iterable[AnyResource]]
@@ -42,9 +42,23 @@ def wire(owner: str, needs: Iterable[Need]) -> Graph:
     _refuse_scopes(owner, _resources(needs, Wants.VALUE, Wants.LAZY))
     order = ordered(_resources(needs, Wants.VALUE))
     return Graph(
-        environment=tuple(item for item in order if item.options.scope == "environment"),
-        invocation=tuple(item for item in order if item.options.scope == "invocation"),
+        environment=tuple(item for item in order if is_lasting(item)),
+        invocation=tuple(item for item in order if not is_lasting(item)),
     )
+
+
+def check(resource: AnyResource) -> None:
+    """Checks the wiring of a resource that no handler may have taken yet.
+
+    Raises:
+        CyclicDependencyError: It depends on itself.
+        ScopeError: Something of environment scope depends on something of invocation scope.
+    """
+    if not resource.checked:
+        resource.seal()
+        ordered([resource, *_take_part(resource.needs)])
+        _refuse_scopes("environment", [resource])
+        resource.checked = True
 
 
 def check_stand_in(resource: AnyResource, recipe: AnyResource) -> None:
@@ -53,11 +67,9 @@ def check_stand_in(resource: AnyResource, recipe: AnyResource) -> None:
     Raises:
         ScopeError: It, or something that it depends on, ends with the invocation, and the other does not.
     """
-    owner = f"what stands in for {resource.name}"
-    if resource.options.scope == "environment" and recipe.options.scope == "invocation":
+    if is_lasting(resource) and not is_lasting(recipe):
         raise ScopeError([resource.name, recipe.name])
-    _take_part(recipe.needs)
-    _refuse_scopes(owner, [recipe])
+    check(recipe)
 
 
 def ordered(
@@ -126,7 +138,7 @@ def _refuse_scopes(owner: str, roots: Iterable[AnyResource]) -> None:
         seen.add(resource)
         path = [*path, resource.name]
         for need in resource.needs:
-            if resource.options.scope == "environment" and _ends_with_invocation(need):
+            if is_lasting(resource) and _ends_with_invocation(need):
                 raise ScopeError([*path, _called(need)])
             if is_resource(need.resource):
                 visit(need.resource, path)
@@ -138,7 +150,7 @@ def _refuse_scopes(owner: str, roots: Iterable[AnyResource]) -> None:
 def _ends_with_invocation(need: Need) -> bool:
     if need.wants is Wants.INVOCATION:
         return True
-    return is_resource(need.resource) and need.resource.options.scope == "invocation"
+    return is_resource(need.resource) and not is_lasting(need.resource)
 
 
 def _called(need: Need) -> str:

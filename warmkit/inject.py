@@ -143,6 +143,7 @@ def read_handler(
             f"{owner}: a handler's first parameter takes the event.\n"
             f"  Write: async def {owner}(event, context, ...): ..."
         )
+    names = [parameter.name for parameter in parameters]
     event = parameters.pop(0)
     if event.name in named:
         raise UnknownDependencyError(
@@ -154,7 +155,7 @@ def read_handler(
     takes_context = bool(parameters) and _is_context(function, parameters[0], named)
     if takes_context:
         parameters.pop(0)
-    return HandlerSignature(takes_context, _needs(function, parameters, named, owner))
+    return HandlerSignature(takes_context, _needs(function, parameters, named, owner, names))
 
 
 def read_factory(
@@ -166,7 +167,9 @@ def read_factory(
         UnknownDependencyError: A parameter has no resource, or a resource has no parameter.
     """
     owner = _name_of(function)
-    return _needs(function, _parameters(function, owner), named, owner)
+    parameters = _parameters(function, owner)
+    names = [parameter.name for parameter in parameters]
+    return _needs(function, parameters, named, owner, names)
 
 
 def _parameters(function: Callable[..., object], owner: str) -> list[inspect.Parameter]:
@@ -195,6 +198,7 @@ def _needs(
     parameters: Sequence[inspect.Parameter],
     named: Mapping[str, Injectable],
     owner: str,
+    names: list[str],
 ) -> tuple[Need, ...]:
     needs = tuple(
         need
@@ -202,13 +206,14 @@ def _needs(
         if (need := _need(function, parameter, named, owner)) is not None
     )
     takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
-    for name in named.keys() - {need.parameter for need in needs}:
+    taken = {need.parameter for need in needs}
+    for name in [name for name in named if name not in taken]:
         if not takes_any:
             raise UnknownDependencyError(
                 owner,
                 name,
                 reason="is registered, but the function does not take it",
-                advice=_similar(name, [parameter.name for parameter in parameters])
+                advice=_similar(name, names)
                 or f"Add the parameter {name}, or take {name}=... out of the decorator.",
             )
         needs += (Need(name, Wants.VALUE, named[name]),)
@@ -236,7 +241,15 @@ def _need(
         annotation = None
     if annotation is Invocation:
         return Need(parameter.name, Wants.INVOCATION, None)
-    resource = _annotated_resource(annotation) or resource
+    annotated = _annotated_resource(annotation)
+    if annotated is not None and resource is not None and annotated is not resource:
+        raise UnknownDependencyError(
+            owner,
+            parameter.name,
+            reason="is registered as one resource and annotated with another",
+            advice="Take one of the two away.",
+        )
+    resource = annotated or resource
     if resource is None:
         return _unresolved(parameter, named, owner)
     if parameter.kind not in _NAMED_KINDS:

@@ -136,6 +136,7 @@ class LiveSet:
             for slot in slots:
                 slot.invocation = lease.number
                 self.report(EventKind.REUSED, slot, gap=gap(slot.used, now))
+                slot.invocation = None
         for slot in slots:  # slot.hold, without five calls on every invocation
             slot.users += 1
             slot.used = now
@@ -275,9 +276,10 @@ class LiveSet:
         """Takes the slot out of use, and first all that was built on it."""
         for other in list(self._alive):
             if slot in other.built_on:
+                other.invocation = slot.invocation
                 self.retire(other, f"{slot.name}: {reason}")
         slot.retire(reason)
-        self._retired.append(slot)
+        self._retired = [*(item for item in self._retired if item.state is not State.CLOSED), slot]
 
     def loop_ends(self) -> None:
         """Somebody cancels every task of the loop."""
@@ -310,6 +312,7 @@ class LiveSet:
         elif verdict is Verdict.REBUILD and slot.outlived(now) and not slot.suspect:
             self._succeed(slot)
         elif verdict is Verdict.REBUILD:
+            slot.invocation = lease.number
             self.retire(slot, "it could not be trusted any more")
 
     def _succeed(self, old: Slot) -> None:

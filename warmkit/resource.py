@@ -87,6 +87,7 @@ class Resource(Injectable, Generic[T]):
     Attributes:
         factory: What starts it.
         options: Scope, limits and deadlines.
+        checked: Its wiring was found sound.
     """
 
     __slots__ = (
@@ -96,6 +97,7 @@ class Resource(Injectable, Generic[T]):
         "_named",
         "_needs",
         "_sealed",
+        "checked",
         "factory",
         "options",
     )
@@ -118,6 +120,7 @@ class Resource(Injectable, Generic[T]):
         self._named = dict(dependencies or {})
         self._needs: tuple[Need, ...] | None = None
         self._sealed = False
+        self.checked = False
 
     @property
     def name(self) -> str:

@@ -103,6 +103,7 @@ class Slot:
     Lives in one event loop.
 
     Attributes:
+        invocation: The number of the invocation that has it started, checked or reused at the moment.
         built_on: The slots whose values its factory was given.
         error: Why the last start, check or close failed.
         probe: The recipe's `alive`.
@@ -310,6 +311,7 @@ class Slot:
         self._close_limit = min(limit, self._close_limit)
         if self._finishing is not None:
             self._finishing.shorten(limit)
+        self.invocation = None
         self.retire("the environment ends")
         self._let_close()
         return self._task
@@ -369,9 +371,11 @@ class Slot:
                 reason="rebuild" if rebuilt else "first use",
             )
         self._settle()
-        if self.predecessor is not None:
-            old, self.predecessor = self.predecessor, None
-            self._keeper.retire(old, "its time was over")
+        outlived = self.pass_on()
+        if outlived is not None:
+            outlived.invocation = self.invocation
+            self._keeper.retire(outlived, "its time was over")
+        self.invocation = None
 
     def _start_failed(self, cause: BaseException) -> None:
         seconds = gap(self.started, self._keeper.clock.read())
@@ -464,6 +468,7 @@ class Slot:
                 self.error = _blame(blame(self.name, seconds), cause)
                 self._keeper.report(failed, self, seconds=seconds, gap=since_use, error=self.error)
                 self._keeper.retire(self, str(failed))
+        self.invocation = None
         self._settle()
         _let_through(cause)
 

@@ -135,7 +135,7 @@ class Visit(Lease):
     async def _get(self, resource: AnyResource) -> Any:
         """Returns the value of a resource of invocation scope, started if it has not been yet."""
         async with self._starting:  # two awaits side by side start it once
-            if self.ending:
+            if self.ending or self.over:
                 raise UsageError(
                     f"resource {resource.name!r} ends with its invocation, which is over.\n"
                     "  Await it before the handler returns."

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import asyncpg
 import psutil  # type: ignore[import-untyped]
@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import warmkit
-from warmkit import Resource, resource, warm_handler
+from warmkit import resource, warm_handler
 from warmkit.hosts.loop import persistent_loop
 from warmkit.local.demo import show
 from warmkit.local.demo.command import demo
@@ -31,11 +31,12 @@ from warmkit.local.demo.handlers import BUCKET, find
 from warmkit.local.demo.interrupts import Interrupted, Interrupts
 from warmkit.local.demo.screen import Screen
 from warmkit.local.demo.show import Versions
-from warmkit.local.processes import HOST
+from warmkit.local.processes import HOST, ServerError
+from warmkit.local.s3_server import S3Server
 from warmkit.resources import postgres_pool, s3_client
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from types import TracebackType
 
     from warmkit import WarmHandler
@@ -107,17 +108,22 @@ class Demo:
         traceback: TracebackType | None,
     ) -> None:
         self._child.kill()
-        self._child.communicate()
+        self._child.wait()
+        self.output.close()
 
     @property
     def pid(self) -> int:
         return self._child.pid
 
+    @property
+    def output(self) -> IO[str]:
+        assert self._child.stdout is not None
+        return self._child.stdout
+
     def wait_for(self, text: str) -> None:
         """Read lines until one has the text."""
-        assert self._child.stdout is not None
         read = []
-        for line in self._child.stdout:
+        for line in self.output:
             read.append(line)
             if text in line:
                 return
@@ -130,8 +136,8 @@ class Demo:
 
     def end(self) -> tuple[int, str]:
         """Wait for its end; return its status and the rest of its output."""
-        rest, _ = self._child.communicate()
-        return self._child.returncode, rest
+        rest = self.output.read()
+        return self._child.wait(), rest
 
 
 # -- the command
@@ -200,10 +206,8 @@ def test_an_impatient_user_interrupts_nothing_but_the_demo(temporary: Path) -> N
 def test_a_reader_that_goes_away_leaves_nothing(temporary: Path) -> None:
     with Demo() as running:
         running.wait_for("  #3 ")
-        assert running._child.stdout is not None
-        running._child.stdout.close()
-        running._child.wait()
-        assert running._child.returncode == 1
+        running.output.close()
+        assert running._child.wait() == 1
     assert (processes_of(temporary), list(temporary.iterdir())) == ([], [])
 
 
@@ -233,16 +237,14 @@ def test_ctrl_c_among_the_invocations_with_warmkit(temporary: Path, cue: str) ->
     assert dict(os.environ) == before
 
 
-Lookup = "Callable[[int, asyncpg.Pool, Any], Awaitable[dict[str, Any]]]"
+def looking_up_with(lookup: Callable[[int, Any, Any], Awaitable[Any]]) -> WarmHandler[Any]:
+    """Return a handler like the demo's own, with another lookup."""
 
-
-def with_resources(lookup: Any, **more: Resource[Any]) -> WarmHandler[Any]:
-    """Return a handler as the demo's own, with another lookup."""
-
+    @warm_handler(db=postgres_pool(), s3=s3_client(bucket=BUCKET))
     async def handler(event: Any, context: Any, db: Any, s3: Any) -> Any:
         return await lookup(event["id"], db, s3)
 
-    return warm_handler(db=postgres_pool(), s3=s3_client(bucket=BUCKET, **more))(handler)
+    return handler
 
 
 def run_command(monkeypatch: pytest.MonkeyPatch, versions: Versions) -> tuple[int, list[str]]:
@@ -265,15 +267,18 @@ async def failing(number: int, db: Any, s3: Any) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("temporary")
 def test_a_wrong_total_fails_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    status, failed = run_command(monkeypatch, Versions(with_=with_resources(wrong)))
+    status, failed = run_command(monkeypatch, Versions(with_=looking_up_with(wrong)))
     assert (status, failed) == (1, ["Every answer is what the CSV file says (4 of 8)"])
 
 
 @pytest.mark.usefixtures("temporary")
 def test_a_failed_invocation_fails_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    status, failed = run_command(monkeypatch, Versions(with_=with_resources(failing)))
+    status, failed = run_command(monkeypatch, Versions(with_=looking_up_with(failing)))
     assert status == 1
-    assert failed == ["Every answer is what the CSV file says (7 of 8)", "No invocation failed (1 of 8)"]
+    assert failed == [
+        "Every answer is what the CSV file says (7 of 8)",
+        "No invocation failed (1 of 8)",
+    ]
 
 
 @pytest.fixture
@@ -295,7 +300,7 @@ def test_a_connection_that_is_left_fails_it(
             kept.append(await asyncpg.connect(os.environ["DATABASE_URL"]))
         return await find(number, db, s3)
 
-    status, failed = run_command(monkeypatch, Versions(with_=with_resources(forgetful)))
+    status, failed = run_command(monkeypatch, Versions(with_=looking_up_with(forgetful)))
     assert status == 1
     assert failed == [
         "warmkit replaced the ended connection, and opened no other (1 ended, 3 opened)",
@@ -305,9 +310,30 @@ def test_a_connection_that_is_left_fails_it(
 
 @pytest.mark.usefixtures("temporary")
 def test_a_resource_that_does_not_close_fails_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def stubborn() -> Any:
+    @resource
+    async def stubborn() -> AsyncIterator[None]:
         yield
-        if sabotage.calls > 1:  # not after the uncounted call
-            raise OSError("no")
+        raise OSError("no")
 
-    ...
+    @warm_handler(db=postgres_pool(), s3=s3_client(bucket=BUCKET), stubborn=stubborn)
+    async def handler(event: Any, context: Any, db: Any, s3: Any, stubborn: None) -> Any:
+        return await find(event["id"], db, s3)
+
+    status, failed = run_command(monkeypatch, Versions(with_=handler))
+    assert status == 1
+    assert [line.partition(" (")[0] for line in failed] == ["The environment closed in order"]
+    assert "stubborn" in failed[0]
+
+
+@pytest.mark.usefixtures("temporary")
+def test_a_server_that_does_not_start_is_told_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(server: S3Server) -> None:
+        raise ServerError("Expected S3 to start, but it did not.")
+
+    monkeypatch.setattr(S3Server, "start", refuse)
+    done = CliRunner().invoke(demo)
+    assert done.exit_code == 1
+    assert done.output.splitlines()[-1] == "Expected S3 to start, but it did not."
+    assert not psutil.Process().children()

@@ -57,11 +57,16 @@ def really(clock: VirtualClock, recorder: EventRecorder) -> Really:
 
 
 @pytest.fixture(autouse=True)
+def alone(postgres: PostgresServer) -> None:
+    """Begins when the connections that another test left behind have ended."""
+    postgres.terminate_backends()
+
+
+@pytest.fixture
 def way(
     postgres: PostgresServer, relay: Callable[[int], Relay], monkeypatch: pytest.MonkeyPatch
 ) -> Relay:
-    """The way that DATABASE_URL leads, which counts connections; nobody of another test is left there."""
-    postgres.terminate_backends()
+    """The way that DATABASE_URL leads: it counts connections."""
     way = relay(postgres.port)
     monkeypatch.setenv("DATABASE_URL", through(way, postgres))
     return way
@@ -94,7 +99,7 @@ async def fail(handler: WarmHandler[Any]) -> StartError:
 
 
 def test_the_server_sees_the_handlers_statements_and_none_of_ours(
-    postgres: PostgresServer, really: Really, recorder: EventRecorder
+    postgres: PostgresServer, way: Relay, really: Really, recorder: EventRecorder
 ) -> None:
     handler = answering(postgres_pool())
 
@@ -103,21 +108,25 @@ def test_the_server_sees_the_handlers_statements_and_none_of_ours(
         assert [await handler.invoke({}) for _ in range(5)] == [42] * 5
 
     assert postgres.statements() == [QUERY] * 5
-    assert postgres.peak_connections == 1
+    assert way.connections == 1
     assert postgres.backends() == []
     assert recorder.story[-2:] == ["retired db", "closed db"]
 
 
 @pytest.mark.usefixtures("host")
-def test_so_it_is_for_a_synchronous_host(postgres: PostgresServer) -> None:
+def test_so_it_is_for_a_synchronous_host(postgres: PostgresServer, way: Relay) -> None:
     handler = answering(postgres_pool())
     assert [handler({}, None) for _ in range(5)] == [42] * 5
     assert postgres.statements() == [QUERY] * 5
-    assert postgres.peak_connections == 1
+    assert way.connections == 1
 
 
 def test_a_gap_costs_one_statement(
-    postgres: PostgresServer, really: Really, clock: VirtualClock, recorder: EventRecorder
+    postgres: PostgresServer,
+    way: Relay,
+    really: Really,
+    clock: VirtualClock,
+    recorder: EventRecorder,
 ) -> None:
     handler = answering(postgres_pool(check_after=1))
 
@@ -131,7 +140,7 @@ def test_a_gap_costs_one_statement(
 
     assert postgres.statements() == [QUERY, QUERY, "SELECT 1", QUERY]
     assert len(recorder.of(EventKind.CHECKED)) == 1
-    assert postgres.peak_connections == 1
+    assert way.connections == 1
 
 
 def test_a_long_gap_replaces_the_connection_but_not_the_pool(
@@ -157,7 +166,9 @@ def test_a_long_gap_replaces_the_connection_but_not_the_pool(
 def test_a_connection_that_lay_idle_too_long_is_replaced_though_the_pool_was_used(
     postgres: PostgresServer, really: Really, recorder: EventRecorder
 ) -> None:
-    handler = answering(postgres_pool(max_gap=1e-9))  # the clock stands: only the connection's own runs
+    handler = answering(
+        postgres_pool(max_gap=1e-9)
+    )  # the clock stands: only the connection's own runs
 
     @really
     async def _(_: Environment) -> None:
@@ -171,7 +182,7 @@ def test_a_connection_that_lay_idle_too_long_is_replaced_though_the_pool_was_use
 
 @pytest.mark.parametrize("max_size", [1, 4])
 def test_a_hundred_invocations_share_the_pool(
-    postgres: PostgresServer, really: Really, recorder: EventRecorder, max_size: int
+    postgres: PostgresServer, way: Relay, really: Really, recorder: EventRecorder, max_size: int
 ) -> None:
     handler = answering(postgres_pool(max_size=max_size))
 
@@ -181,7 +192,7 @@ def test_a_hundred_invocations_share_the_pool(
         assert results == [42] * 100
 
     assert postgres.statements() == [QUERY] * 100
-    assert postgres.peak_connections == max_size
+    assert way.connections == max_size
     assert len(recorder.of(EventKind.STARTED)) == 1
 
 
@@ -231,9 +242,8 @@ def test_a_restart_fails_none_of_those_who_share_the_pool(
 
     @warm_handler(db=postgres_pool(max_size=4))
     async def handler(event: object, context: object, db: asyncpg.Pool) -> Any:
-        async with db.acquire() as connection:
-            async with together:
-                return await connection.fetchval(QUERY)
+        async with db.acquire() as connection, together:
+            return await connection.fetchval(QUERY)
 
     @really
     async def _(_: Environment) -> None:
@@ -317,11 +327,8 @@ def test_a_silent_connection_is_given_up_and_replaced_in_the_same_invocation(
     assert second.connections == 1
 
 
-def test_a_silent_server_is_named_within_start_timeout(
-    postgres: PostgresServer, relay: Callable[[int], Relay], really: Really
-) -> None:
-    way = relay(postgres.port)
-    handler = answering(postgres_pool(through(way, postgres), start_timeout=0.2))
+def test_a_silent_server_is_named_within_start_timeout(way: Relay, really: Really) -> None:
+    handler = answering(postgres_pool(start_timeout=0.2))
 
     @really
     async def _(_: Environment) -> None:
@@ -354,7 +361,11 @@ def test_a_connection_in_use_is_not_judged(postgres: PostgresServer, really: Rea
 
 
 def test_a_check_does_not_wait_for_connections_in_use(
-    postgres: PostgresServer, really: Really, clock: VirtualClock, recorder: EventRecorder
+    postgres: PostgresServer,
+    way: Relay,
+    really: Really,
+    clock: VirtualClock,
+    recorder: EventRecorder,
 ) -> None:
     taken, go_on = asyncio.Event(), asyncio.Event()
 
@@ -377,7 +388,7 @@ def test_a_check_does_not_wait_for_connections_in_use(
         assert await first == 42
 
     assert postgres.statements() == [QUERY, QUERY]
-    assert postgres.peak_connections == 1
+    assert way.connections == 1
     assert recorder.of(EventKind.CHECK_FAILED, EventKind.REFRESH_FAILED) == []
 
 
@@ -406,9 +417,7 @@ async def prepared(connection: Any) -> None:
 WAYS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "execute": lambda c: c.execute("SET work_mem = '7MB'"),
     "execute by keyword": lambda c: c.execute(query="SET work_mem = '7MB'"),
-    "executemany": lambda c: c.executemany(
-        "SELECT set_config('work_mem', $1, false)", [["7MB"]]
-    ),
+    "executemany": lambda c: c.executemany("SELECT set_config('work_mem', $1, false)", [["7MB"]]),
     "fetch": lambda c: c.fetch(CHANGE),
     "fetchval": lambda c: c.fetchval(CHANGE),
     "fetchrow": lambda c: c.fetchrow(CHANGE),
@@ -519,14 +528,14 @@ def shown_of(error: BaseException, caplog: pytest.LogCaptureFixture, *things: ob
 
 
 @pytest.mark.parametrize(
-    ("dsn", "kind", "advice"),
+    ("dsn", "said"),
     [
-        (f"postgres:{SENTINEL}@{{host}}/postgres", "InvalidPasswordError", "the password"),
-        (f"nobody:{SENTINEL}@{{host}}/postgres", "InvalidPasswordError", "the user"),
-        ("postgres:{password}@{host}/missing", "InvalidCatalogNameError", "Create the database"),
-        ("postgres:{password}@host.invalid/postgres", "gaierror", "host and port"),
-        ("postgres:{password}@{host}/postgres?sslmode=nonsense", "ClientConfigurationError", ""),
-        (f"postgres@{{host}}/postgres?password=x&{SENTINEL}", "ValueError", ""),
+        (f"postgres:{SENTINEL}@{{host}}/postgres", ("InvalidPasswordError", "the password")),
+        (f"nobody:{SENTINEL}@{{host}}/postgres", ("InvalidPasswordError", "the user")),
+        ("postgres:{password}@{host}/missing", ("InvalidCatalogNameError", "Create the database")),
+        ("postgres:{password}@host.invalid/postgres", ("gaierror", "host and port")),
+        ("postgres:{password}@{host}/postgres?sslmode=nonsense", ("ClientConfigurationError", "")),
+        (f"postgres@{{host}}/postgres?password=x&{SENTINEL}", ("ValueError", "")),
     ],
 )
 def test_a_start_that_fails_says_why_and_gives_no_secret_away(
@@ -534,8 +543,7 @@ def test_a_start_that_fails_says_why_and_gives_no_secret_away(
     really: Really,
     caplog: pytest.LogCaptureFixture,
     dsn: str,
-    kind: str,
-    advice: str,
+    said: tuple[str, str],
 ) -> None:
     caplog.set_level("DEBUG")
     place = {"password": postgres.password, "host": f"127.0.0.1:{postgres.port}"}
@@ -547,7 +555,8 @@ def test_a_start_that_fails_says_why_and_gives_no_secret_away(
         error = await fail(handler)
         cause = error.__cause__
         assert isinstance(cause, PostgresConnectError)
-        assert cause.reason.startswith(kind)
+        reason, advice = said
+        assert cause.reason.startswith(reason)
         assert advice in cause.advice
         assert cause.__cause__ is None
         assert cause.__context__ is None
@@ -676,11 +685,8 @@ def test_closing_leaves_no_connection_even_one_in_use(
     assert are_gone(postgres)
 
 
-def test_a_farewell_that_is_not_heard_is_cut_short(
-    postgres: PostgresServer, relay: Callable[[int], Relay], recorder: EventRecorder
-) -> None:
-    way = relay(postgres.port)
-    handler = answering(postgres_pool(through(way, postgres), close_timeout=0.05))
+def test_a_farewell_that_is_not_heard_is_cut_short(way: Relay, recorder: EventRecorder) -> None:
+    handler = answering(postgres_pool(close_timeout=0.05))
 
     async def main() -> None:
         async with Environment(observers=[recorder]):

@@ -237,7 +237,7 @@ def test_what_it_depends_on_is_held_for_the_invocation(inside, clock):
 
 def test_all_of_one_invocation_gets_the_values_that_it_holds(inside):
     """The database is rebuilt by another invocation while this one's first transaction begins."""
-    db = FakeResource("db", starts=[None, 5.0], checks=[OSError("reset")], check_after=0.1)
+    db = FakeResource("db", starts=[None, 4.0], checks=[OSError("reset")], check_after=0.1)
     slow = FakeResource("slow", needs={"db": db}, scope="invocation", starts=[1.0])
     quick = FakeResource("quick", needs={"db": db}, scope="invocation")
 

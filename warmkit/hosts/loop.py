@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from contextvars import Context
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from warmkit.environment import (
     Environment,
@@ -89,12 +89,12 @@ class PersistentLoop:
         except BaseException:
             if not task.done():  # Ctrl-C or an exit, from whatever the loop was just running
                 task.cancel()
-                with suppress(asyncio.CancelledError):
+                with suppress(asyncio.CancelledError, Exception):
                     self.loop.run_until_complete(task)
             raise
 
     def _follow(self, work: Coroutine[Any, Any, T]) -> T:
-        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        future = asyncio.run_coroutine_threadsafe(_contained(work), self.loop)
         future.add_done_callback(self._announce)
         with self._changed:
             self._followers += 1  # before the driver is looked at: see _hand_over
@@ -107,7 +107,7 @@ class PersistentLoop:
                         self.loop.run_until_complete(_ended(future))
                     finally:
                         self._hand_over()
-            return future.result()
+            return _opened(future.result())
         except BaseException:
             future.cancel()
             raise
@@ -131,11 +131,34 @@ class PersistentLoop:
             return
         try:
             self.run(default_environment(self.loop).aclose())
+            self.run(_cancel_what_is_left())
             self.run(self.loop.shutdown_asyncgens())
         except Exception:  # noqa: BLE001  the interpreter is exiting: told, not raised
             _log.exception("the environment did not close in order")
         finally:
             self.loop.close()
+
+
+async def _contained(work: Coroutine[Any, Any, T]) -> T | BaseException:
+    """An exit is for the thread that asked, not for the one that happens to drive the loop."""
+    try:
+        return await work
+    except (KeyboardInterrupt, SystemExit) as error:
+        return error
+
+
+def _opened(result: T | BaseException) -> T:
+    if isinstance(result, KeyboardInterrupt | SystemExit):
+        raise result
+    return cast("T", result)
+
+
+async def _cancel_what_is_left() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=SETTLE)
 
 
 async def _within(context: Context, work: Coroutine[Any, Any, T]) -> T:

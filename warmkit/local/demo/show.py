@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from warmkit import TeardownError
 from warmkit.local.demo import handlers
 from warmkit.local.demo.acts import Act, WarmAct
 from warmkit.local.demo.figures import measure
@@ -71,7 +72,8 @@ def _rehearse(versions: Versions, order: Order, interrupts: Interrupts) -> None:
     measure(versions.without, 0, order)
     interrupts.obey()
     measure(versions.with_, 0, order)
-    versions.with_.close()
+    with suppress(TeardownError):  # what is counted will show it again
+        versions.with_.close()
 
 
 def _play_both(without: Act, with_: WarmAct, screen: Screen) -> None:
