@@ -54,6 +54,7 @@ class Event(NamedTuple):
 
 
 Observer: TypeAlias = Callable[[Event], None]
+"""Called with each event, in the thread and task in which it happens."""
 
 
 def tell(observers: tuple[Observer, ...], event: Event) -> None:

@@ -40,7 +40,7 @@ def test_200_invocations_start_each_resource_once_and_hold_one_connection(
     ]
     assert len({body["process"] for body in bodies}) == 1
     assert all(body["same_loop"] for body in bodies)
-    assert bodies[-1]["starts"] == {"db": 1, "s3": 1, "one_loop": 1}
+    assert bodies[-1]["starts"] == {"db": 1, "aws_session": 1, "s3": 1, "one_loop": 1}
     statements = postgres.statements()
     first_own = statements.index("SELECT $1::int * 2")
     assert statements[first_own:] == ["SELECT $1::int * 2"] * 200

@@ -343,6 +343,19 @@ def test_a_value_stands_in_for_a_resource_and_is_neither_checked_nor_closed(insi
     assert db.log == []
 
 
+def test_a_value_that_stands_in_does_not_grow_old(inside, clock):
+    db = FakeResource("db", max_age=60)
+
+    @inside
+    async def scenario(environment):
+        with environment.override(db.resource, "fake"):
+            await environment.get(db.resource)
+            clock.advance(61)
+            await environment.get(db.resource)
+            assert len(environment.live.alive()) == 1
+        assert environment.live.alive() == []
+
+
 def test_another_resource_stands_in_and_is_closed_afterwards(inside):
     db, fake = FakeResource("db"), FakeResource("fake")
 

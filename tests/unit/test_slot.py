@@ -305,6 +305,7 @@ def test_whoever_cancels_its_task_ends_the_loop(keeper, slot_of, clock):
             slot._task.cancel()
             await asyncio.sleep(0)
         assert (slot.state, keeper.loop_ended) == (State.WARM, 2)
+        assert slot._task.cancelling() == 0  # else no deadline in its closer could be told from it
         await slot.close(1)
 
     run(scenario, clock=clock)

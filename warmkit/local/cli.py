@@ -22,7 +22,10 @@ def main() -> None:
     """Run the command that the arguments name. Never returns: the process exits."""
     signal.signal(signal.SIGINT, _leave)  # click would print "Aborted!" and exit with status 1
     require("click", "rich")
-    _commands().main(prog_name="warmkit")
+    try:
+        _commands().main(prog_name="warmkit")
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the interpreter's own end is a matter of ms
 
 
 def require(*modules: str) -> None:

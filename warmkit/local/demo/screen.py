@@ -53,7 +53,7 @@ class Screen:
 
     def invocation(self, measured: Measured, story: str) -> None:
         """Print the line of one invocation."""
-        line = Text(f"  {f'#{measured.number}':<5}", "dim")
+        line = Text().append(f"  {f'#{measured.number}':<5}", "dim")
         line.append(f"{measured.ms:7.1f} ms", "bold")
         line.append(f"   {story}", "" if story.startswith("reused") else "cyan")
         if measured.problem:
@@ -73,7 +73,7 @@ class Screen:
     def checks(self, checks: Iterable[Check]) -> None:
         """Print which promises held."""
         for held, promise, found in checks:
-            line = Text(f"  {self._mark(held=held)} ", "bold green" if held else "bold red")
+            line = Text().append(f"  {self._mark(held=held)} ", "green" if held else "bold red")
             line.append(promise, "" if held else "bold red")
             line.append(f" ({found})" if found else "", "dim" if held else "bold red")
             self._console.print(line, soft_wrap=True)

@@ -92,13 +92,12 @@ class Servers:
 
 
 @contextmanager
-def environment_variables(wanted: dict[str, str]) -> Generator[None]:
-    """Set variables, and hide those that stand in their way, for as long as the block runs."""
+def own_environment() -> Generator[None]:
+    """Hide variables that would lead elsewhere; when the block ends, all are as they were."""
     before = dict(os.environ)
     for name in before:
         if name.upper().startswith(_IN_THE_WAY):
             del os.environ[name]
-    os.environ.update(wanted)
     try:
         yield
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from contextlib import closing, suppress
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +14,7 @@ from warmkit.local.demo.acts import Act, WarmAct
 from warmkit.local.demo.figures import measure
 from warmkit.local.demo.orders import Order, read_orders
 from warmkit.local.demo.screen import Check, Screen
-from warmkit.local.demo.servers import Servers, environment_variables
+from warmkit.local.demo.servers import Servers, own_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,14 +50,14 @@ def run(
     """
     orders = read_orders()
     _introduce(screen)
-    with closing(Servers(orders)) as servers:
+    with own_environment(), closing(Servers(orders)) as servers:
         servers.start(interrupts, lambda text: screen.say(f"  {text}"))
-        with environment_variables(servers.environment):
-            _rehearse(versions, orders[0], interrupts)
-            wanted = list(islice(cycle(orders), invocations))
-            stage = (servers, wanted, screen, interrupts)
-            without, with_ = Act(versions.without, *stage), WarmAct(versions.with_, *stage)
-            _play_both(without, with_, screen)
+        os.environ.update(servers.environment)
+        _rehearse(versions, orders[0], interrupts)
+        wanted = list(islice(cycle(orders), invocations))
+        stage = (servers, wanted, screen, interrupts)
+        without, with_ = Act(versions.without, *stage), WarmAct(versions.with_, *stage)
+        _play_both(without, with_, screen)
     return _conclude(without, with_, screen)
 
 
