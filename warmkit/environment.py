@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from warmkit.clock import Clock, Reading, SystemClock
 from warmkit.errors import (
-    EnvironmentClosedError,
     ResourceError,
     TeardownError,
     UsageError,
@@ -241,8 +240,7 @@ class Environment:
         """
         if self._loop is loop and not self.live.ended:
             return
-        if self.live.ended:
-            raise EnvironmentClosedError(self.id, self.live.ended)
+        self.live.refuse_if_ended()
         if self._loop is not None:
             raise WrongLoopError(self.id)
         self._loop = loop

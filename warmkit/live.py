@@ -194,6 +194,7 @@ class LiveSet:
 
     async def get(self, resource: AnyResource, lease: Lease | None) -> Any:
         """Returns a resource's live value, held by the lease if there is one that is not over."""
+        self.refuse_if_ended()
         if lease is not None and resource in lease.slots:
             return lease.slots[resource].value
         own = Lease(self, lease.number if lease is not None else None, within=lease)
@@ -239,6 +240,15 @@ class LiveSet:
         return before
 
     # -- the end
+
+    def refuse_if_ended(self) -> None:
+        """Raises an error when nothing can be handed out any more.
+
+        Raises:
+            EnvironmentClosedError: The environment has ended.
+        """
+        if self.ended:
+            raise EnvironmentClosedError(self._environment_id, self.ended)
 
     def alive(self) -> list[Slot]:
         """Returns every slot that is not closed, current or not."""
@@ -291,6 +301,7 @@ class LiveSet:
         self, order: Sequence[AnyResource], lease: Lease, judged: dict[Slot, Verdict]
     ) -> None:
         """Judges each live value once; checks and refreshes side by side what needs it."""
+        self.refuse_if_ended()
         now = self.clock.read()
         slots = [slot for item in order if (slot := self.current.get(item)) is not None]
         for slot in slots:
@@ -379,8 +390,7 @@ class LiveSet:
     # -- slots
 
     def _current_slot(self, resource: AnyResource) -> Slot:
-        if self.ended:
-            raise EnvironmentClosedError(self._environment_id, self.ended)
+        self.refuse_if_ended()
         slot = self.current.get(resource)
         if slot is not None and slot.state not in (RETIRING, State.CLOSED):
             return slot

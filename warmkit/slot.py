@@ -20,7 +20,7 @@ from warmkit.errors import (
     StartError,
 )
 from warmkit.events import EventKind
-from warmkit.freshness import Verdict, decide, trusted_for
+from warmkit.freshness import Limits, Verdict, decide, trusted_for
 from warmkit.life import Life, begin
 from warmkit.resource import Resource, Work
 
@@ -251,7 +251,8 @@ class Slot:
         self._move(State.WARM)
         self.value = value
         self.probe = None
-        self.trusted_for = float("inf")
+        self._limits = Limits()
+        self.trusted_for = trusted_for(self._limits)
 
     def start(
         self,

@@ -777,6 +777,22 @@ def test_a_lazy_resource_cannot_be_started_in_a_closed_environment(inside):
     assert db.log == []
 
 
+def test_a_value_that_the_end_has_closed_is_not_handed_out_again(inside):
+    """Not even to the invocation that holds it: it would be given None."""
+    db = FakeResource("db")
+
+    @warm_handler
+    async def handler(event, context, db: Annotated[Lazy[FakeValue], db.resource]):
+        await db
+        await handler.environment.aclose()
+        return await db
+
+    @inside
+    async def scenario(environment):
+        with pytest.raises(EnvironmentClosedError):
+            await handler.invoke({})
+
+
 def test_retired_slots_are_forgotten(inside, clock):
     db = FakeResource("db", max_age=1)
 

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Annotated
 
@@ -243,9 +243,17 @@ def _interrupt():
 
 def gathered(function, count):
     """Calls the function in so many threads at once; returns the results."""
-    with ThreadPoolExecutor(count) as pool:
-        futures = [pool.submit(function, number) for number in range(count)]
-        return [future.result(PATIENCE) for future in futures]
+    results = [Future() for _ in range(count)]
+
+    def call(number):
+        try:
+            results[number].set_result(function(number))
+        except BaseException as error:  # noqa: BLE001  raised again by result()
+            results[number].set_exception(error)
+
+    for number in range(count):  # daemons: one that is stuck fails its test and not the whole run
+        threading.Thread(target=call, args=(number,), daemon=True).start()
+    return [result.result(PATIENCE) for result in results]
 
 
 @pytest.mark.parametrize("kind", ["async", "plain"])
