@@ -84,9 +84,10 @@ class Within:
         TimeLimitError: The block was still waiting when the time was up.
     """
 
-    __slots__ = ("_limit", "_option", "_timeout", "_what")
+    __slots__ = ("_inside", "_limit", "_option", "_timeout", "_what")
 
     def __init__(self, limit: float | None, what: str, option: str) -> None:
+        self._inside = False
         self._limit = limit
         self._what = what
         self._option = option
@@ -94,12 +95,14 @@ class Within:
 
     async def __aenter__(self) -> None:
         await self._timeout.__aenter__()
+        self._inside = True
 
     def shorten(self, seconds: float) -> None:
         """Lets the block end within so many seconds from now, if it was to last longer."""
         ends = asyncio.get_running_loop().time() + seconds
         when = self._timeout.when()
-        if not self._timeout.expired() and (when is None or ends < when):
+        running = self._inside and not self._timeout.expired()
+        if running and (when is None or ends < when):
             self._limit = seconds
             self._timeout.reschedule(ends)
 
@@ -109,6 +112,7 @@ class Within:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._inside = False
         try:
             await self._timeout.__aexit__(kind, error, traceback)
         except TimeoutError:

@@ -315,6 +315,8 @@ class Environment:
 
     def _close_with_loop(self) -> None:
         """Somebody cancels every task of the loop: `asyncio.run` does so before it closes it."""
+        if self._abandoned:  # a forked child that leaves its parent's `asyncio.run`
+            return
         self.live.ended = self.live.ended or "is closed"
         self._begin_teardown(BUDGET)
 

@@ -91,7 +91,7 @@ class LiveSet:
         self.substitutes: dict[AnyResource, Substitute] = {}
         self.ended = ""
         self._environment_id = environment_id
-        self._alive: set[Slot] = set()
+        self._alive: list[Slot] = []
         self._retired: list[Slot] = []
         self._on_loop_end = on_loop_end
 
@@ -200,11 +200,11 @@ class LiveSet:
         own = Lease(self, lease.number if lease is not None else None, within=lease)
         try:
             await self.acquire(self.order([resource]), own)
-            value = own.slots[resource].value
-            if lease is not None and not lease.over:  # it may have ended while this one waited
-                for item in own.slots.keys() - lease.slots.keys():
-                    lease.slots[item] = own.slots.pop(item)
-            return value
+            if lease is None or lease.over:  # it may have ended while this one waited
+                return own.slots[resource].value
+            for item in [item for item in own.slots if item not in lease.slots]:
+                lease.slots[item] = own.slots.pop(item)
+            return lease.slots[resource].value
         finally:
             self.release(own, self.clock.read())
 
@@ -252,7 +252,7 @@ class LiveSet:
 
     def alive(self) -> list[Slot]:
         """Returns every slot that is not closed, current or not."""
-        self._alive = {slot for slot in self._alive if slot.state is not State.CLOSED}
+        self._alive = [slot for slot in self._alive if slot.state is not State.CLOSED]
         return list(self._alive)
 
     def closing(self) -> list[asyncio.Task[None]]:
@@ -403,7 +403,7 @@ class LiveSet:
         substitute = self.substitutes.get(resource)
         recipe = substitute.recipe if substitute is not None else None
         slot = Slot(recipe or resource, name, self, counters, predecessor)
-        self._alive = {*self.alive(), slot}
+        self._alive = [*self.alive(), slot]
         if substitute is not None and recipe is None:
             slot.supply(substitute.value)
         return slot
