@@ -229,11 +229,11 @@ class Prompter(Screen):
 
 @pytest.mark.parametrize("cue", ["This is the whole handler", "PostgreSQL ends", "As if Lambda"])
 def test_ctrl_c_among_the_invocations_with_warmkit(temporary: Path, cue: str) -> None:
-    before = dict(os.environ)
+    before, children = dict(os.environ), psutil.Process().children()
     with Interrupts() as interrupts, pytest.raises(Interrupted):
         show.run(8, screen=Prompter(cue), interrupts=interrupts)
     assert list(temporary.iterdir()) == []
-    assert not psutil.Process().children()
+    assert psutil.Process().children() == children
     assert dict(os.environ) == before
 
 
@@ -333,7 +333,8 @@ def test_a_server_that_does_not_start_is_told_in_a_sentence(
         raise ServerError("Expected S3 to start, but it did not.")
 
     monkeypatch.setattr(S3Server, "start", refuse)
+    children = psutil.Process().children()
     done = CliRunner().invoke(demo)
     assert done.exit_code == 1
     assert done.output.splitlines()[-1] == "Expected S3 to start, but it did not."
-    assert not psutil.Process().children()
+    assert psutil.Process().children() == children
