@@ -273,6 +273,7 @@ def test_an_outage_fails_only_the_invocations_meanwhile(
             cause = error.__cause__
             assert isinstance(cause, PostgresConnectError)
             assert error.resource == cause.resource == "db"
+            assert error.seconds < 5, "its start_timeout"
             assert cause.server == f"127.0.0.1:{postgres.port}"
             assert cause.user == "postgres"
             assert "ConnectionRefusedError" in cause.reason

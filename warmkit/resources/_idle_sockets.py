@@ -32,7 +32,7 @@ class IdleSockets(AIOHTTPSession):
 
     def _idle(self) -> Iterator[asyncio.WriteTransport]:
         for connector in self._connectors():
-            for waiting in connector._conns.values():  # noqa: SLF001  see above
+            for waiting in connector._conns.values():  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
                 for protocol, _ in waiting:
                     if protocol.transport is not None:
                         yield protocol.transport

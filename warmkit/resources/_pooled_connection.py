@@ -4,19 +4,17 @@ It is asyncpg's extension point `connection_class`. Of asyncpg it takes for gran
 methods, that the class is called with the protocol, the transport and the loop first; a contract test holds that.
 """
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from warmkit.resources._session_state import may_change_session
+from warmkit.resources._session_state import ResetMode, may_change_session
 from warmkit.resources._sockets import is_quiet
 
 if TYPE_CHECKING:
     _Connection = asyncpg.Connection[asyncpg.Record]
 else:
     _Connection = asyncpg.Connection  # cannot be subscripted at runtime
-
-ResetMode = Literal["auto", "always", "never"]
 
 
 class PooledConnection(_Connection):

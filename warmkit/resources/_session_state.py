@@ -7,6 +7,10 @@ invocation. What a user-defined function does is beyond it.
 
 import re
 from functools import lru_cache
+from typing import Literal
+
+ResetMode = Literal["auto", "always", "never"]
+"""When a session is reset on its release: after a statement that may have changed it, each time, at no time."""
 
 _HARMLESS = frozenset(
     (

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 from warmkit import DefinitionError, Resource, concurrency, resource
 from warmkit.resources._pool_members import Members
 from warmkit.resources._postgres_connect import Connector, Dsn
+from warmkit.resources._session_state import ResetMode
 from warmkit.resources.errors import needing
 
 if TYPE_CHECKING:
     import asyncpg
 
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
-
-ResetMode = Literal["auto", "always", "never"]
 
 _POOL_OPTIONS = ("init", "record_class", "setup")
 _OURS = {
@@ -91,9 +90,15 @@ def postgres_pool(
         max_age: Seconds after its start at which the pool is rebuilt.
         start: "lazy", "eager" or "auto", as for every resource.
         **connect_options: Passed to `asyncpg.connect`; `init`, `setup` and `record_class` to `asyncpg.create_pool`.
+            Give a `command_timeout`: without one, a handler that is cancelled in the middle of a statement waits for as
+            long as a silent server does not confirm the cancellation.
 
     Raises:
         DefinitionError: An argument can never work.
+
+    What goes wrong at a start is the cause of its `StartError`: `DsnError`, `PostgresConnectError` or
+    `MissingPackageError`. A handler sees a `PostgresConnectError` where the pool opens another connection for it. None
+    of them shows a password or quotes the DSN.
     """
     _refuse_wrong(dsn, max_size, reset, connect_options)
     factory = _PoolFactory(dsn, max_size, reset, connect_options)
@@ -140,7 +145,8 @@ class _PoolFactory:
         self._members: dict[int, Members] = {}
 
     async def __call__(self) -> "AsyncIterator[Pool]":
-        members = Members(self.recipe.limits.max_gap or float("inf"))
+        max_gap = self.recipe.limits.max_gap
+        members = Members(float("inf") if max_gap is None else max_gap)
         pool = await self._create(members)
         self._members[id(pool)] = members
         try:
@@ -235,9 +241,10 @@ def _refuse_wrong(
             f"dsn must be a str, a function that returns one, or None, not {type(dsn).__name__}"
         )
     if max_size is not None and (type(max_size) is not int or max_size < 1):
-        raise DefinitionError(f"max_size must be a whole number from 1, or None, not {max_size!r}")
-    if reset not in get_args(ResetMode):
+        came = max_size if type(max_size) is int else type(max_size).__name__
+        raise DefinitionError(f"max_size must be a whole number from 1, or None, not {came}")
+    if reset not in get_args(ResetMode):  # what came may be a DSN in the wrong place
         words = " or ".join(repr(word) for word in get_args(ResetMode))
-        raise DefinitionError(f"reset must be {words}, not {reset!r}")
+        raise DefinitionError(f"reset must be {words}")
     for option in _OURS.keys() & options.keys():
         raise DefinitionError(f"postgres_pool takes no {option}: {_OURS[option]}")

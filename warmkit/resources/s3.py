@@ -82,6 +82,8 @@ def s3_client(
 
     Raises:
         DefinitionError: An argument can never work.
+
+    What goes wrong at a start is the cause of its `StartError`: `BucketError`, `MissingPackageError`, or botocore's.
     """
     _refuse_wrong({"bucket": bucket, "region": region, "endpoint_url": endpoint_url}, config)
     options = {**client_options, "region_name": region, "endpoint_url": endpoint_url}
@@ -190,7 +192,8 @@ async def _status(request: Awaitable[Any]) -> int:
 def _refuse_wrong(texts: Mapping[str, object], config: object) -> None:
     for option, text in texts.items():
         if text is not None and (not isinstance(text, str) or not text):
-            raise DefinitionError(f"{option} must be a str, or None, not {text!r}")
+            came = "an empty one" if text == "" else type(text).__name__
+            raise DefinitionError(f"{option} must be a str, or None, not {came}")
     if config is not None and not hasattr(config, "merge"):
         raise DefinitionError(f"config must be an AioConfig, not {type(config).__name__}")
     session = getattr(config, "http_session_cls", None)

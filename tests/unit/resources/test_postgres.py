@@ -316,8 +316,9 @@ def test_only_what_is_doubtful_is_dropped() -> None:
     [
         ({"dsn": 5}, "dsn must be a str, a function that returns one, or None, not int"),
         ({"max_size": 0}, "max_size must be a whole number from 1, or None, not 0"),
-        ({"max_size": True}, "max_size must be a whole number from 1, or None, not True"),
-        ({"reset": "no"}, "reset must be 'auto' or 'always' or 'never', not 'no'"),
+        ({"max_size": True}, "max_size must be a whole number from 1, or None, not bool"),
+        ({"reset": SENTINEL}, "reset must be 'auto' or 'always' or 'never'"),
+        ({"max_size": SENTINEL}, "max_size must be a whole number from 1, or None, not str"),
         ({"timeout": 5}, "postgres_pool takes no timeout: use start_timeout"),
         ({"min_size": 5}, "postgres_pool takes no min_size: one connection is opened at start"),
         ({"check_after": -1}, "check_after must be a number of seconds, 0 or more, not -1"),

@@ -27,9 +27,9 @@ class ConfigWithSession:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"bucket": ""}, "bucket must be a str, or None, not ''"),
-        ({"region": 5}, "region must be a str, or None, not 5"),
-        ({"endpoint_url": b"x"}, "endpoint_url must be a str, or None, not b'x'"),
+        ({"bucket": ""}, "bucket must be a str, or None, not an empty one"),
+        ({"region": 5}, "region must be a str, or None, not int"),
+        ({"endpoint_url": b"x"}, "endpoint_url must be a str, or None, not bytes"),
         ({"config": {}}, "config must be an AioConfig, not dict"),
         ({"check_after": -1}, "check_after must be a number of seconds, 0 or more, not -1"),
         (
