@@ -51,7 +51,10 @@ def make_resource() -> Resource[object]:
     async def check(value: object) -> None:
         raise AssertionError("it is fresh, so nobody checks it")
 
-    return resource(check=check, check_after=60.0, alive=lambda value: True)(lambda: object())
+    def alive(value: object) -> bool:
+        return True
+
+    return resource(check=check, check_after=60.0, alive=alive)(object)
 
 
 @warm_handler(
@@ -61,7 +64,7 @@ def make_resource() -> Resource[object]:
     trace=make_resource(),
     config=make_resource(),
 )
-async def warm(
+async def warm(  # noqa: PLR0917  a handler with five resources
     event: dict[str, int],
     context: object,
     db: object,

@@ -8,12 +8,40 @@ import warmkit
 import warmkit.resources
 import warmkit.testing
 
-SURFACE = """
-CheckError CloseError Context CyclicDependencyError DefinitionError Environment EnvironmentClosedError Event
-EventKind InsideLoopError Invocation Lazy Observer RefreshError Resource ResourceError ResourceStatistics
-ScopeError StartError State Statistics TeardownError TimeLimitError UnknownDependencyError UsageError
-WarmHandler WarmkitError WrongLoopError YieldError concurrency resource warm_handler
-""".split()
+SURFACE = [
+    "CheckError",
+    "CloseError",
+    "Context",
+    "CyclicDependencyError",
+    "DefinitionError",
+    "Environment",
+    "EnvironmentClosedError",
+    "Event",
+    "EventKind",
+    "InsideLoopError",
+    "Invocation",
+    "Lazy",
+    "Observer",
+    "RefreshError",
+    "Resource",
+    "ResourceError",
+    "ResourceStatistics",
+    "ScopeError",
+    "StartError",
+    "State",
+    "Statistics",
+    "TeardownError",
+    "TimeLimitError",
+    "UnknownDependencyError",
+    "UsageError",
+    "WarmHandler",
+    "WarmkitError",
+    "WrongLoopError",
+    "YieldError",
+    "concurrency",
+    "resource",
+    "warm_handler",
+]
 
 
 def test_the_surface_is_what_the_reference_says():

@@ -29,12 +29,15 @@ def program(page):
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if BLOCK.search(page.read_text())], ids=name)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if BLOCK.search(page.read_text())], ids=name
+)
 def test_the_blocks_of_a_page_run_as_one_program(page, postgres, s3, tmp_path):
     script = tmp_path / f"{page.stem}.py"
     script.write_text(program(page))
     done = subprocess.run(
         [sys.executable, "-W", "error", script],
+        check=False,
         cwd=tmp_path,
         env={**os.environ, "DATABASE_URL": postgres.dsn, **s3.environment},
         capture_output=True,

@@ -23,7 +23,7 @@ from warmkit import (
     warm_handler,
 )
 from warmkit.resources import PostgresConnectError, postgres_pool
-from warmkit.resources._pooled_connection import PooledConnection
+from warmkit.resources.postgres.connection import PooledConnection
 from warmkit.testing import EventRecorder, VirtualClock
 
 if TYPE_CHECKING:

@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from warmkit.resources.aws.s3 import s3_client
     from warmkit.resources.errors import (
         BucketError,
         DsnError,
         MissingPackageError,
         PostgresConnectError,
     )
-    from warmkit.resources.postgres import postgres_pool
-    from warmkit.resources.s3 import s3_client
+    from warmkit.resources.postgres.pool import postgres_pool
 
 __all__ = [
     "BucketError",
@@ -26,8 +26,8 @@ _MODULES = {
     "DsnError": "errors",
     "MissingPackageError": "errors",
     "PostgresConnectError": "errors",
-    "postgres_pool": "postgres",
-    "s3_client": "s3",
+    "postgres_pool": "postgres.pool",
+    "s3_client": "aws.s3",
 }
 
 

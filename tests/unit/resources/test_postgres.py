@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from warmkit import DefinitionError, Environment, Resource, StartError
 from warmkit.resources import DsnError, MissingPackageError, postgres_pool
-from warmkit.resources._dsn import Target, read_target, secrets
-from warmkit.resources._pool_members import Members
-from warmkit.resources._session_state import may_change_session
-from warmkit.resources._sockets import is_quiet
 from warmkit.resources.errors import needing
+from warmkit.resources.postgres.dsn import Target, read_target, secrets
+from warmkit.resources.postgres.members import Members
+from warmkit.resources.postgres.session import may_change_session
+from warmkit.resources.sockets import is_quiet
 
 SENTINEL = "s3ntinel"
 
@@ -391,7 +391,7 @@ def test_a_start_with_an_unreadable_dsn_shows_nothing_of_it(
 
 def test_a_missing_package_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "asyncpg", None)
-    monkeypatch.delitem(sys.modules, "warmkit.resources._pooled_connection", raising=False)
+    monkeypatch.delitem(sys.modules, "warmkit.resources.postgres.connection", raising=False)
     error = failure_of(postgres_pool("postgresql://ada@db/app"))
     assert isinstance(error, MissingPackageError)
     assert str(error) == (

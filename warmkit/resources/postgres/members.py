@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from warmkit.resources._pooled_connection import PooledConnection
+    from warmkit.resources.postgres.connection import PooledConnection
 
 
 class Members:

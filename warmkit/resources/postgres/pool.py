@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 from warmkit import DefinitionError, Resource, concurrency, resource
-from warmkit.resources._pool_members import Members
-from warmkit.resources._postgres_connect import Connector, Dsn
-from warmkit.resources._session_state import ResetMode
 from warmkit.resources.errors import needing
+from warmkit.resources.postgres.connect import Connector, Dsn
+from warmkit.resources.postgres.members import Members
+from warmkit.resources.postgres.session import ResetMode
 
 if TYPE_CHECKING:
     import asyncpg
@@ -193,7 +193,7 @@ class _PoolFactory:
         with needing("asyncpg", extra="postgres"):
             import asyncpg
 
-            from warmkit.resources._pooled_connection import PooledConnection
+            from warmkit.resources.postgres.connection import PooledConnection
 
         options: dict[str, Any] = {
             **self._pool_options,

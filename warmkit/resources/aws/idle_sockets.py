@@ -12,7 +12,7 @@ from typing import Any
 from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp import BaseConnector, TCPConnector
 
-from warmkit.resources._sockets import is_quiet
+from warmkit.resources.sockets import is_quiet
 
 
 class IdleSockets(AIOHTTPSession):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from warmkit.resources._session_state import ResetMode, may_change_session
-from warmkit.resources._sockets import is_quiet
+from warmkit.resources.postgres.session import ResetMode, may_change_session
+from warmkit.resources.sockets import is_quiet
 
 if TYPE_CHECKING:
     _Connection = asyncpg.Connection[asyncpg.Record]

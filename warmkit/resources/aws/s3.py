@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from warmkit import DefinitionError, Resource, concurrency, resource
-from warmkit.resources._aws_session import START_TIMEOUT, aws_session
+from warmkit.resources.aws.session import START_TIMEOUT, aws_session
 from warmkit.resources.errors import BucketError, needing
 
 if TYPE_CHECKING:
     from aiobotocore.config import AioConfig
     from types_aiobotocore_s3 import S3Client
 
-    from warmkit.resources._idle_sockets import IdleSockets
+    from warmkit.resources.aws.idle_sockets import IdleSockets
 
 IDLE = 5.0
 """Seconds that an idle connection to S3 is trusted.
@@ -123,7 +123,7 @@ class _ClientFactory:
 
     async def __call__(self, session: Any) -> "AsyncIterator[S3Client]":
         with needing("aiobotocore", extra="s3"):
-            from warmkit.resources._idle_sockets import capturing
+            from warmkit.resources.aws.idle_sockets import capturing
         captured: list[IdleSockets] = []
         config = self._merged_config()
         config.http_session_cls = capturing(captured)

@@ -5,11 +5,11 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from warmkit.resources._dsn import FORM, Target, read_target, secrets
 from warmkit.resources.errors import DsnError, PostgresConnectError
+from warmkit.resources.postgres.dsn import FORM, Target, read_target, secrets
 
 if TYPE_CHECKING:
-    from warmkit.resources._pooled_connection import PooledConnection
+    from warmkit.resources.postgres.connection import PooledConnection
 
 Dsn: TypeAlias = "str | Callable[[], str | Awaitable[str]] | None"
 VARIABLE = "DATABASE_URL"
