@@ -407,6 +407,10 @@ def default_environment(loop: asyncio.AbstractEventLoop) -> Environment:
 
 def running_default() -> Environment | None:
     """Returns the default environment whose loop is running, if there is exactly one."""
-    defaults = _registry.defaults
-    running = [defaults[loop] for loop in defaults if loop.is_running()] if defaults else []
-    return running[0] if len(running) == 1 else None
+    found: Environment | None = None
+    for loop, environment in _registry.defaults.items():  # never changed in place
+        if loop.is_running():
+            if found is not None:
+                return None
+            found = environment
+    return found

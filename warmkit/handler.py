@@ -132,17 +132,18 @@ class WarmHandler(Generic[R]):
 
         Args and errors are those of a call.
         """
-        visit = Visit(current_environment(), context)
+        visit = Visit(current_environment(), context, self._observers)
         token = current_lease.set(visit)
         try:
-            visit.begin(self._observers)
             arguments = self._arguments_if_fresh(visit)
             if arguments is None:
                 arguments = await self._arguments_made_live(visit)
-            if self.is_async:
-                result = await self._function(*self._positional(event, context), **arguments)
-            else:
+            if not self.is_async:
                 result = await self._in_thread(event, context, arguments)
+            elif self._takes_context:
+                result = await self._function(event, context, **arguments)
+            else:
+                result = await self._function(event, **arguments)
         except BaseException as error:
             await visit.end(error)
             raise
@@ -166,11 +167,11 @@ class WarmHandler(Generic[R]):
             context: Passed on as it is.
             host: Runs what has to do with the environment.
         """
-        visit = Visit(environment, context)
+        visit = host.step(lambda: Visit(environment, context, self._observers))
         token = current_lease.set(visit)
         shared = copy_context()  # what its own resources set there, the function sees
         try:
-            arguments = host.step(lambda: self._begin_beside(visit))
+            arguments = host.step(lambda: self._arguments_if_fresh(visit))
             if arguments is None:
                 arguments = host.run(self._arguments_made_live(visit), context=shared)
             call = partial(self._function, *self._positional(event, context), **arguments)
@@ -189,10 +190,6 @@ class WarmHandler(Generic[R]):
             current_lease.reset(token)
         return cast("R", result)
 
-    def _begin_beside(self, visit: Visit) -> dict[str, Any] | None:
-        visit.begin(self._observers)
-        return self._arguments_if_fresh(visit)
-
     # -- one invocation
 
     def _arguments_if_fresh(self, visit: Visit) -> dict[str, Any] | None:
@@ -200,7 +197,10 @@ class WarmHandler(Generic[R]):
         live = visit.live
         if self._for_itself or live.substitutes or not live.lease(self._order, visit, visit.begun):
             return None
-        return self._arguments(visit)
+        if self._special:
+            return self._arguments(visit)
+        held = visit.slots
+        return {parameter: held[resource].value for parameter, resource in self._plain}
 
     async def _arguments_made_live(self, visit: Visit) -> dict[str, Any]:
         """Makes every resource live and returns the injected arguments."""
@@ -210,9 +210,7 @@ class WarmHandler(Generic[R]):
     def _arguments(self, visit: Visit) -> dict[str, Any]:
         held = visit.slots
         arguments = {parameter: held[resource].value for parameter, resource in self._plain}
-        if self._special:
-            arguments.update({need.parameter: visit.argument(need) for need in self._special})
-        return arguments
+        return arguments | {need.parameter: visit.argument(need) for need in self._special}
 
     def _positional(self, event: object, context: object) -> tuple[object, ...]:
         return (event, context) if self._takes_context else (event,)

@@ -34,7 +34,8 @@ class Lease:
         over: It was let go; nothing can be added any more.
     """
 
-    __slots__ = ("_within", "live", "number", "over", "slots")
+    over = False
+    _within: "Lease | None" = None
 
     def __init__(
         self, live: "LiveSet", number: int | None = None, within: "Lease | None" = None
@@ -42,7 +43,6 @@ class Lease:
         self.live = live
         self.number = number
         self.slots: dict[AnyResource, Slot] = {}
-        self.over = False
         self._within = within
 
     def seconds_left(self) -> float | None:

@@ -399,4 +399,6 @@ def _refuse_uncallable(kind: str, function: object) -> None:
 def _refuse_unless_seconds(field: str, value: object) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not cast("float", value) >= 0:
-        raise DefinitionError(f"{field} must be a number of seconds, 0 or more, not {value!r}")
+        harmless = value is None or isinstance(value, int | float)
+        found = repr(value) if harmless else f"a {type(value).__name__}"  # a text may be a DSN
+        raise DefinitionError(f"{field} must be a number of seconds, 0 or more, not {found}")

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from warmkit.clock import Reading, Within, gap
+from warmkit.clock import Within, gap
 from warmkit.environment import Environment
 from warmkit.errors import CloseError, StartError, UsageError
 from warmkit.events import Event, EventKind, Observer, tell
@@ -23,6 +23,13 @@ MARGIN = 0.05
 class Visit(Lease):
     """One invocation: the lease on its environment, and what lives for it alone.
 
+    Making one counts the invocation, and tells the observers that it begins.
+
+    Args:
+        environment: Who serves it.
+        context: The host's.
+        observers: The handler's own; the environment is told of them if need be.
+
     Attributes:
         environment: Who serves it.
         begun: When it began.
@@ -30,27 +37,25 @@ class Visit(Lease):
         lives: Its own resources by recipe, in the order of their start.
     """
 
-    __slots__ = ("_context", "_idle_since", "_lock", "begun", "ending", "environment", "lives")
+    ending = False
+    _lock: asyncio.Lock | None = None
 
-    def __init__(self, environment: Environment, context: object) -> None:
-        super().__init__(environment.live)
+    def __init__(
+        self, environment: Environment, context: object, observers: tuple[Observer, ...]
+    ) -> None:
+        live = environment.live
+        self.live = live
+        self.slots = {}
         self.environment = environment
-        self.ending = False
         self.lives: dict[AnyResource, Life] = {}
         self._context = context
-        self._lock: asyncio.Lock | None = None
-
-    def begin(self, observers: tuple[Observer, ...]) -> None:
-        """Counts the invocation and tells the observers."""
-        environment = self.environment
-        environment.invocations += 1
-        self.number = environment.invocations
-        self.begun: Reading = environment.clock.read()
         self._idle_since = environment.idle_since
+        self.begun = environment.clock.read()
+        self.number = environment.invocations = environment.invocations + 1
         for observer in observers:
-            if observer not in self.live.observers:
+            if observer not in live.observers:
                 environment.observe(observer)
-        if self.live.observers:
+        if live.observers:
             self._tell(EventKind.INVOCATION_STARTED, gap=self._gap())
 
     def facts(self) -> Invocation:

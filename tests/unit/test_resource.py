@@ -130,7 +130,7 @@ def test_what_says_something_of_going_stale_is_perishable(perishable, options):
         ("check_after must be a number of seconds, 0 or more, not -1", {"check_after": -1}),
         ("check_timeout must be a number of seconds, 0 or more, not True", {"check_timeout": True}),
         ("start_timeout must be a number of seconds, 0 or more, not None", {"start_timeout": None}),
-        ("close_timeout must be a number of seconds, 0 or more, not '1'", {"close_timeout": "1"}),
+        ("close_timeout must be a number of seconds, 0 or more, not a str", {"close_timeout": "1"}),
         ("max_gap must be a number of seconds, 0 or more, not -0.5", {"max_gap": -0.5}),
         ("max_age must be a number of seconds, 0 or more, not nan", {"max_age": float("nan")}),
         ("a resource's alive must be a function, not bool", {"alive": True}),
