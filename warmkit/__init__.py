@@ -25,11 +25,10 @@ from warmkit.errors import (
     WrongLoopError,
     YieldError,
 )
-from warmkit.events import Event, EventKind, Observer
+from warmkit.events import Event, EventKind, Observer, State
 from warmkit.handler import WarmHandler, warm_handler
 from warmkit.inject import Context, Invocation, Lazy
 from warmkit.resource import Resource, resource
-from warmkit.slot import State
 
 if TYPE_CHECKING:
     from warmkit.hosts.platform import concurrency

@@ -19,11 +19,10 @@ from warmkit.errors import (
     UsageError,
     WrongLoopError,
 )
-from warmkit.events import Observer
+from warmkit.events import Observer, State
 from warmkit.graph import check, check_stand_in
 from warmkit.live import Lease, LiveSet, Substitute
 from warmkit.resource import Resource, is_lasting, is_resource
-from warmkit.slot import State
 from warmkit.teardown import outlast, tear_down
 
 T = TypeVar("T")

@@ -1,15 +1,58 @@
-"""The story of an environment as values, and those who listen to it.
+"""The story of an environment as values: states, counters and events, and those who listen to them.
 
 An observer is a plain function; with none registered no event is made. This module knows names and
 numbers only.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
 _log = logging.getLogger("warmkit")
+
+
+class State(StrEnum):
+    """Where a slot is in its life."""
+
+    COLD = "cold"
+    STARTING = "starting"
+    WARM = "warm"
+    CHECKING = "checking"
+    RETIRING = "retiring"
+    CLOSED = "closed"
+
+
+MOVES: Mapping[State, frozenset[State]] = {
+    State.COLD: frozenset({State.STARTING, State.CLOSED}),
+    State.STARTING: frozenset({State.COLD, State.WARM, State.RETIRING}),
+    State.WARM: frozenset({State.CHECKING, State.RETIRING}),
+    State.CHECKING: frozenset({State.WARM, State.RETIRING}),
+    State.RETIRING: frozenset({State.CLOSED}),
+    State.CLOSED: frozenset(),
+}
+"""Which state may follow which."""
+
+
+class Counters:
+    """What one resource did in one environment, over all its slots."""
+
+    __slots__ = (
+        "check_failures",
+        "checks",
+        "closes",
+        "rebuilds",
+        "refreshes",
+        "reuses",
+        "seconds",
+        "start_failures",
+        "starts",
+    )
+
+    def __init__(self) -> None:
+        self.starts = self.start_failures = self.rebuilds = self.closes = 0
+        self.checks = self.check_failures = self.refreshes = self.reuses = 0
+        self.seconds = 0.0
 
 
 class EventKind(StrEnum):

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 from warmkit.clock import Clock, Reading, Within, gap
 from warmkit.errors import CyclicDependencyError, EnvironmentClosedError, ResourceError, StartError
-from warmkit.events import Event, EventKind, Observer, tell
+from warmkit.events import Counters, Event, EventKind, Observer, State, tell
 from warmkit.freshness import Verdict
 from warmkit.graph import ordered
 from warmkit.inject import Lazy
 from warmkit.resource import Resource
-from warmkit.slot import Counters, Slot, State
+from warmkit.slot import Slot
 
 AnyResource = Resource[Any]
 WARM, RETIRING, REUSE = State.WARM, State.RETIRING, Verdict.REUSE  # read on every invocation

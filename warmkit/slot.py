@@ -8,7 +8,6 @@ import asyncio
 import inspect
 from collections.abc import Coroutine, Mapping
 from contextvars import Context
-from enum import StrEnum
 from typing import Any, Protocol
 
 from warmkit.clock import Clock, Reading, Within, gap
@@ -19,53 +18,10 @@ from warmkit.errors import (
     ResourceError,
     StartError,
 )
-from warmkit.events import EventKind
+from warmkit.events import MOVES, Counters, EventKind, State
 from warmkit.freshness import Limits, Verdict, decide, trusted_for
 from warmkit.life import Life, begin
 from warmkit.resource import Resource, Work
-
-
-class State(StrEnum):
-    """Where a slot is in its life."""
-
-    COLD = "cold"
-    STARTING = "starting"
-    WARM = "warm"
-    CHECKING = "checking"
-    RETIRING = "retiring"
-    CLOSED = "closed"
-
-
-MOVES: Mapping[State, frozenset[State]] = {
-    State.COLD: frozenset({State.STARTING, State.CLOSED}),
-    State.STARTING: frozenset({State.COLD, State.WARM, State.RETIRING}),
-    State.WARM: frozenset({State.CHECKING, State.RETIRING}),
-    State.CHECKING: frozenset({State.WARM, State.RETIRING}),
-    State.RETIRING: frozenset({State.CLOSED}),
-    State.CLOSED: frozenset(),
-}
-"""Which state may follow which."""
-
-
-class Counters:
-    """What one resource did in one environment, over all its slots."""
-
-    __slots__ = (
-        "check_failures",
-        "checks",
-        "closes",
-        "rebuilds",
-        "refreshes",
-        "reuses",
-        "seconds",
-        "start_failures",
-        "starts",
-    )
-
-    def __init__(self) -> None:
-        self.starts = self.start_failures = self.rebuilds = self.closes = 0
-        self.checks = self.check_failures = self.refreshes = self.reuses = 0
-        self.seconds = 0.0
 
 
 class Keeper(Protocol):

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from warmkit.errors import CloseError, ResourceError, TimeLimitError
-from warmkit.slot import Slot, State
+from warmkit.events import State
+from warmkit.slot import Slot
 
 GRACE = 0.02
 """Seconds for a closer that ran out of time to take note of its cancellation."""

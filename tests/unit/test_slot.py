@@ -6,7 +6,8 @@ import pytest
 
 from warmkit import CheckError, CloseError, EventKind, RefreshError, StartError, State
 from warmkit.clock import Reading
-from warmkit.slot import MOVES, Counters, Slot
+from warmkit.events import MOVES, Counters
+from warmkit.slot import Slot
 from warmkit.testing import HANG, FakeResource, VirtualClock, run
 
 

@@ -1,4 +1,4 @@
-"""The `warmkit` command: names its subcommands, and says what to install if something is missing.
+"""The `warmkit` command: names its subcommands.
 
 Importing this module loads none of the packages that the subcommands need.
 """
@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import signal
 import sys
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, NoReturn
+
+from warmkit.local.needs import require
 
 if TYPE_CHECKING:
     from types import FrameType
 
     import click
-
-CANNOT_RUN = 2
 
 
 def main() -> None:
@@ -26,15 +25,6 @@ def main() -> None:
         _commands().main(prog_name="warmkit")
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the interpreter's own end is a matter of ms
-
-
-def require(*modules: str) -> None:
-    """Go on if the modules are installed; else say what to install, and exit."""
-    missing = [name for name in modules if find_spec(name) is None]
-    if missing:
-        names = " and ".join(missing)
-        sys.stderr.write(f"{names} not found. Write: pip install 'warmkit[demo]'\n")
-        sys.exit(CANNOT_RUN)
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from warmkit.local.cli import require
 from warmkit.local.demo.interrupts import Interrupted, Interrupts
+from warmkit.local.needs import require
 
 FEWEST, DEFAULT, MOST = 4, 20, 1000  # with fewer than 4 there is no room for what happens between
 
