@@ -61,17 +61,21 @@ class PostgresConnectError(WarmkitError, ConnectionError):
     """
 
     def __init__(
-        self, resource: str, *, server: str, user: str, reason: str, advice: str = ""
+        self, resource: str, server: str, user: str, reason: str, advice: str = ""
     ) -> None:
-        super().__init__(
-            f"{resource!r} could not connect to PostgreSQL at {server} as user {user!r}: {reason}"
-            + (f"\n  {advice}" if advice else "")
-        )
+        super().__init__(resource, server, user, reason, advice)
         self.resource = resource
         self.server = server
         self.user = user
         self.reason = reason
         self.advice = advice
+
+    def __str__(self) -> str:
+        advice = f"\n  {self.advice}" if self.advice else ""
+        return (
+            f"{self.resource!r} could not connect to PostgreSQL at {self.server} as user {self.user!r}: "
+            f"{self.reason}{advice}"
+        )
 
 
 class BucketError(WarmkitError):
