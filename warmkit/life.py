@@ -1,4 +1,4 @@
-"""Runs one factory: from its call to the value, and from there to its end.
+"""Runs what a recipe says: its factory from the call to the value and on to its end, its check, its refresh.
 
 It knows the four shapes a factory can have, and neither deadlines nor states: `slot` has those.
 """
@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, NamedTuple, TypeGuard
 
 from warmkit.errors import YieldError
-from warmkit.resource import Resource
+from warmkit.resource import Resource, Work
 
 Finish = Callable[[BaseException | None], Awaitable[None]]
 """Ends a life with its outcome: the exception that ended the use, or None."""
@@ -21,10 +21,12 @@ class Life(NamedTuple):
     Attributes:
         value: What the factory made.
         finish: How it ends; None: there is nothing to close.
+        expires: When the value expires, in Unix seconds; None: never.
     """
 
     value: Any
     finish: Finish | None = None
+    expires: float | None = None
 
 
 async def begin(resource: Resource[Any], arguments: Mapping[str, object]) -> Life:
@@ -35,8 +37,25 @@ async def begin(resource: Resource[Any], arguments: Mapping[str, object]) -> Lif
 
     Raises:
         YieldError: The factory is a generator and ended before its yield.
-        Exception: Whatever the factory raises.
+        Exception: Whatever the factory, or the `expires_at` of the recipe, raises.
     """
+    life = await _begin(resource, arguments)
+    try:
+        return life._replace(expires=_unix_seconds(resource, life.value))
+    except BaseException as error:
+        if life.finish is not None:
+            await life.finish(error)
+        raise
+
+
+async def look_after(work: Work[Any], value: object) -> None:
+    """Calls a check or a refresh, and awaits it if it is to be awaited."""
+    result = work(value)
+    if inspect.isawaitable(result):
+        await result
+
+
+async def _begin(resource: Resource[Any], arguments: Mapping[str, object]) -> Life:
     made: object = resource.factory(**arguments)
     if inspect.isasyncgen(made):
         return await _begin_async_generator(resource, made)
@@ -133,3 +152,11 @@ def _begin_context(manager: AbstractContextManager[Any, Any]) -> Life:
 
 def _as_triple(error: BaseException | None) -> tuple[Any, Any, Any]:
     return (None, None, None) if error is None else (type(error), error, error.__traceback__)
+
+
+def _unix_seconds(resource: Resource[Any], value: object) -> float | None:
+    expires_at = resource.hooks.expires_at
+    expires = expires_at(value) if expires_at is not None else None
+    if expires is None or isinstance(expires, int | float):
+        return expires
+    return expires.timestamp()

@@ -5,7 +5,6 @@ it was built on, and nothing of which slot is the current one of its resource: t
 """
 
 import asyncio
-import inspect
 from collections.abc import Coroutine, Mapping
 from contextvars import Context
 from typing import Any, Protocol
@@ -20,7 +19,7 @@ from warmkit.errors import (
 )
 from warmkit.events import MOVES, Counters, EventKind, State
 from warmkit.freshness import Limits, Verdict, decide, trusted_for
-from warmkit.life import Life, begin
+from warmkit.life import Life, begin, look_after
 from warmkit.resource import Resource, Work
 
 
@@ -290,7 +289,7 @@ class Slot:
         """Start, wait and close in one task, as the factory's context managers expect."""
         try:
             async with Within(self.recipe.options.start_timeout, "the start", "start_timeout"):
-                life = await self._begin(arguments)
+                life = await begin(self.recipe, arguments)
         except BaseException as error:  # noqa: BLE001  a user's failure becomes data
             self._start_failed(error)
             _let_through(error)
@@ -299,20 +298,11 @@ class Slot:
         await self._wait_for_close()
         await self._finish(life)
 
-    async def _begin(self, arguments: Mapping[str, object]) -> Life:
-        life = await begin(self.recipe, arguments)
-        try:
-            self.expires = _unix_seconds(self.recipe, life.value)
-        except BaseException as error:
-            if life.finish is not None:
-                await life.finish(error)
-            raise
-        return life
-
     def _started(self, life: Life) -> None:
         now = self._keeper.clock.read()
         seconds = gap(self.started, now)
         self.started = self.used = now
+        self.expires = life.expires
         self.counters.starts += 1
         self.counters.seconds += seconds
         self._trust()
@@ -408,9 +398,7 @@ class Slot:
         cause: BaseException | None = None
         try:
             async with Within(limit, "the check", "check_timeout"):
-                result = work(self.value)
-                if inspect.isawaitable(result):
-                    await result
+                await look_after(work, self.value)
         except BaseException as error:  # noqa: BLE001  a user's failure becomes data
             cause = error
         self._work = None
@@ -499,11 +487,3 @@ def _uncancel() -> None:
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()
-
-
-def _unix_seconds(recipe: Resource[Any], value: object) -> float | None:
-    expires_at = recipe.hooks.expires_at
-    expires = expires_at(value) if expires_at is not None else None
-    if expires is None or isinstance(expires, int | float):
-        return expires
-    return expires.timestamp()

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 
 from warmkit import Environment, StartError, TeardownError, YieldError, resource
-from warmkit.life import begin
+from warmkit.life import Life, begin
 from warmkit.testing import run
 
 
@@ -90,7 +90,7 @@ async def plain_async():
 
 @pytest.mark.parametrize("factory", [plain, plain_async, lambda: "value"])
 def test_a_plain_value_has_no_end(factory):
-    assert run(begin(resource(factory), {})) == ("value", None)
+    assert run(begin(resource(factory), {})) == Life("value")
 
 
 def test_a_context_manager_is_entered_and_left(inside):
