@@ -5,6 +5,7 @@ It knows readings, gaps and deadlines. What a gap means is decided in `freshness
 
 import asyncio
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
@@ -97,13 +98,13 @@ class Within:
         await self._timeout.__aenter__()
         self._inside = True
 
-    def shorten(self, seconds: float) -> None:
+    def shorten(self, seconds: float, option: str) -> None:
         """Lets the block end within so many seconds from now, if it was to last longer."""
         ends = asyncio.get_running_loop().time() + seconds
         when = self._timeout.when()
         running = self._inside and not self._timeout.expired()
         if running and (when is None or ends < when):
-            self._limit = seconds
+            self._limit, self._option = seconds, option
             self._timeout.reschedule(ends)
 
     async def __aexit__(
@@ -118,3 +119,29 @@ class Within:
         except TimeoutError:
             assert self._limit is not None
             raise TimeLimitError(self._what, self._limit, self._option) from None
+
+
+async def outlast(
+    tasks: Iterable[asyncio.Task[Any]], *, seconds: float | None = None
+) -> asyncio.CancelledError | None:
+    """Waits for tasks to end, also when cancelled; returns the cancellation that was kept back.
+
+    Args:
+        tasks: What to wait for.
+        seconds: How long at most; None: until they end.
+    """
+    loop = asyncio.get_running_loop()
+    ends = None if seconds is None else loop.time() + seconds
+    waiting: set[asyncio.Task[Any]] = set(tasks)
+    cancelled: asyncio.CancelledError | None = None
+    while waiting:
+        left = None if ends is None else max(0.0, ends - loop.time())
+        try:
+            done, waiting = await asyncio.wait(waiting, timeout=left)
+        except asyncio.CancelledError as error:
+            cancelled = error
+            waiting = {task for task in waiting if not task.done()}
+        else:
+            if not done:
+                break
+    return cancelled

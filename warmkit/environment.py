@@ -12,7 +12,7 @@ from contextvars import Context, ContextVar, Token, copy_context
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
-from warmkit.clock import Clock, Reading, SystemClock
+from warmkit.clock import Clock, Reading, SystemClock, outlast
 from warmkit.errors import (
     ResourceError,
     TeardownError,
@@ -23,7 +23,7 @@ from warmkit.events import Observer, State
 from warmkit.graph import check, check_stand_in
 from warmkit.live import Lease, LiveSet, Substitute
 from warmkit.resource import Resource, is_lasting, is_resource
-from warmkit.teardown import outlast, tear_down
+from warmkit.teardown import tear_down
 
 T = TypeVar("T")
 
@@ -120,12 +120,7 @@ class Environment:
             UsageError: It is of invocation scope.
         """
         self.join(asyncio.get_running_loop())
-        check(resource)
-        if not is_lasting(resource):
-            raise UsageError(
-                f"resource {resource.name!r} ends with its invocation, so an environment has no value of it."
-                f"\n  Take it as a parameter of the handler."
-            )
+        _refuse_short_lived(resource)
         lease = current_lease.get()
         value: T = await self.live.get(
             resource, lease if lease is not None and lease.live is self.live else None
@@ -140,10 +135,11 @@ class Environment:
 
         Raises:
             StartError: One did not start; the others did.
+            UsageError: One is of invocation scope.
         """
         self.join(asyncio.get_running_loop())
         for resource in resources:
-            check(resource)
+            _refuse_short_lived(resource)
         lease = Lease(self.live)
         try:
             await self.live.acquire(self.live.order(resources or tuple(self.live.current)), lease)
@@ -157,21 +153,29 @@ class Environment:
             *resources: Which; none: all that have an `alive`, a `check`, a `refresh` or a `max_gap`. What
                 says nothing of going stale (a model in memory) is left alone.
         """
+        for resource in resources:
+            _refuse_other(resource)
         for resource, slot in self.live.current.items():
             if resource in resources or (not resources and slot.recipe.perishable):
                 slot.distrust()
 
     @contextmanager
-    def override(self, resource: Resource[T], replacement: T | Resource[T]) -> Generator[None]:
+    def override(self, resource: Resource[Any], replacement: object) -> Generator[None]:
         """Replaces a resource while the context lasts, for tests: by a value, or by another resource.
 
         What depends on it is started anew with the replacement, and the originals come back afterwards.
         A value that is handed in is never checked nor closed.
 
+        Args:
+            resource: What is replaced.
+            replacement: A value, of whatever type serves the test, or another resource.
+
         Raises:
+            UsageError: What is to be replaced is no resource.
             CyclicDependencyError: The replacement depends on what it replaces.
             ScopeError: The replacement ends with the invocation, and the original does not.
         """
+        _refuse_other(resource)
         live = self.live
         recipe = replacement if is_resource(replacement) else None
         if recipe is not None:
@@ -221,6 +225,11 @@ class Environment:
         return bool(self.live.ended)
 
     @property
+    def gone(self) -> bool:
+        """Whether its event loop is closed: nothing of it can be used or closed any more."""
+        return self._loop is not None and self._loop.is_closed()
+
+    @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """The event loop that it belongs to; None before its first use."""
         return self._loop
@@ -244,7 +253,7 @@ class Environment:
             raise WrongLoopError(self.id)
         self._loop = loop
         self.live.context = self._own_context(context or _at_import)
-        _registry.living.append(self)
+        _registry.remember(self)
 
     def _own_context(self, base: Context) -> Context:
         context = base.copy()
@@ -292,7 +301,7 @@ class Environment:
             TeardownError: Some did not close; all others did.
             WrongLoopError: It belongs to another loop, which is the one to close it in.
         """
-        if self._abandoned or (self._loop is not None and self._loop.is_closed()):
+        if self._abandoned or self.gone:
             return  # the parent process's, or gone with its loop: nothing of it can be touched
         if self._loop not in (None, asyncio.get_running_loop()):
             raise WrongLoopError(self.id)
@@ -307,10 +316,15 @@ class Environment:
 
     def _begin_teardown(self, budget: float) -> asyncio.Task[list[ResourceError]]:
         if self._teardown is None:
-            work = tear_down(self.live.alive(), budget=budget)
-            self._teardown = asyncio.create_task(work, name="warmkit:teardown")
+            self._teardown = asyncio.create_task(self._tear_down(budget), name="warmkit:teardown")
             _registry.forget(self)
         return self._teardown
+
+    async def _tear_down(self, budget: float) -> list[ResourceError]:
+        try:
+            return await tear_down(self.live.alive(), budget=budget)
+        finally:
+            await self.live.stop_watching()
 
     def _close_with_loop(self) -> None:
         """Somebody cancels every task of the loop: `asyncio.run` does so before it closes it."""
@@ -323,6 +337,24 @@ class Environment:
         """Ends it without touching anything that it holds."""
         self.live.ended = reason
         self._abandoned = True
+
+
+def _refuse_other(resource: object) -> None:
+    if not is_resource(resource):
+        raise UsageError(
+            f"expected a resource, and got {type(resource).__name__}.\n"
+            "  Write the object that @resource or postgres_pool() made, not its name."
+        )
+
+
+def _refuse_short_lived(resource: Resource[Any]) -> None:
+    _refuse_other(resource)
+    check(resource)
+    if not is_lasting(resource):
+        raise UsageError(
+            f"resource {resource.name!r} ends with its invocation, so an environment has no value of it.\n"
+            "  Take it as a parameter of the handler."
+        )
 
 
 # -- which one is current
@@ -354,6 +386,10 @@ class _Registry:
                 }
                 self.defaults = {**others, loop: environment}
             return environment
+
+    def remember(self, environment: Environment) -> None:
+        self.living = [item for item in self.living if not item.gone]
+        self.living.append(environment)
 
     def forget(self, environment: Environment) -> None:
         if environment in self.living:

@@ -54,7 +54,7 @@ class CyclicDependencyError(DefinitionError):
     def __str__(self) -> str:
         return (
             f"resources depend on each other in a circle:\n{draw_path(self.path)}\n"
-            f"  Take one of them as Annotated[Lazy[...], {self.path[-1]}], "
+            f"  Take one of them as Annotated[Lazy[...], {self.path[-1]}] and await it after the start, "
             "or move what both need into a third resource."
         )
 
@@ -201,7 +201,7 @@ class TimeLimitError(WarmkitError, TimeoutError):
         self.option = option
 
     def __str__(self) -> str:
-        return f"{self.what} took longer than {self.option} = {self.limit:g} s"
+        return f"{self.what} took longer than {self.option} = {round(self.limit, 3):g} s"
 
 
 class YieldError(WarmkitError):

@@ -11,13 +11,13 @@ from contextvars import Context, copy_context
 from functools import partial, update_wrapper
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
+from warmkit.clock import outlast
 from warmkit.environment import BUDGET, Environment, current_environment, current_lease
 from warmkit.errors import DefinitionError
 from warmkit.events import Observer
 from warmkit.graph import Graph, wire
 from warmkit.inject import Wants, read_handler
 from warmkit.resource import Resource, is_lasting, is_resource
-from warmkit.teardown import outlast
 from warmkit.visit import Visit
 
 R = TypeVar("R")
@@ -53,10 +53,13 @@ class WarmHandler(Generic[R]):
     ) -> None:
         _refuse_wrong(function, resources)
         update_wrapper(self, function)
+        self.__wrapped__: Callable[..., Any] = function
         self.__name__: str = getattr(function, "__name__", type(function).__name__)
         self._function = function
         self._takes_context, needs = read_handler(function, resources)
         self._graph = wire(self._name, needs)
+        if callable(observers):
+            raise DefinitionError("observers takes a list of functions.\n  Write: observers=[...]")
         self._observers = tuple(observers)
         self._serve: Callable[..., Any] | None = None
         self._order, self._for_itself = self._graph
@@ -70,7 +73,12 @@ class WarmHandler(Generic[R]):
         if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # this import is the init phase
             from warmkit.hosts import loop
 
-            loop.prewarm_in_init(self._order)
+            asked_for = [
+                need.resource
+                for need in needs
+                if is_resource(need.resource) and need.resource.options.start == "eager"
+            ]
+            loop.prewarm_in_init([*self._order, *filter(is_lasting, asked_for)])
 
     @property
     def _name(self) -> str:
@@ -216,14 +224,16 @@ class WarmHandler(Generic[R]):
         return (event, context) if self._takes_context else (event,)
 
     async def _in_thread(self, event: object, context: object, arguments: dict[str, Any]) -> Any:
-        positional = self._positional(event, context)
-        work = asyncio.create_task(asyncio.to_thread(self._function, *positional, **arguments))
+        call = partial(self._function, *self._positional(event, context), **arguments)
+        work = asyncio.create_task(asyncio.to_thread(_outcome, call))
         cancelled = await outlast(
             [work]
         )  # a thread cannot be cancelled: what it uses must stay open
+        result, error = work.result()
         if cancelled is not None:
-            raise cancelled from work.exception()
-        result = work.result()
+            raise cancelled from error
+        if error is not None:
+            raise error
         return await result if inspect.iscoroutine(result) else result
 
     def __repr__(self) -> str:
@@ -302,7 +312,23 @@ def _refuse_wrong(function: object, resources: Mapping[str, object]) -> None:
         )
     for name, resource in resources.items():
         if not is_resource(resource):
-            raise DefinitionError(
-                f"{name}=... is a {type(resource).__name__}, not a resource.\n"
-                "  Make one: @resource on the function that creates the value, or resource(lambda: value)."
+            meant = (
+                "Did you mean 'observers'?"
+                if name.startswith("observ")
+                else (
+                    "Make one: @resource on the function that creates the value, or resource(lambda: value)."
+                )
             )
+            if callable(resource):
+                meant = f"Call it, if it makes one: {name}={getattr(resource, '__name__', name)}()."
+            raise DefinitionError(
+                f"{name}=... ({type(resource).__name__}) is not a resource.\n  {meant}"
+            )
+
+
+def _outcome(call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+    """Calls, and returns what came of it: a future cannot carry every exception."""
+    try:
+        return call(), None
+    except BaseException as error:  # noqa: BLE001  raised again by whoever awaits
+        return None, error

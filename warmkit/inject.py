@@ -144,6 +144,11 @@ def read_handler(
             f"  Write: async def {owner}(event, context, ...): ..."
         )
     names = [parameter.name for parameter in parameters]
+    if names[0] == "self":
+        raise DefinitionError(
+            f"{owner} is a method, and nobody passes its self.\n"
+            "  Decorate a function, or wrap the bound method: warm_handler(...)(app.handle)"
+        )
     event = parameters.pop(0)
     if event.name in named:
         raise UnknownDependencyError(
@@ -184,13 +189,24 @@ def _parameters(function: Callable[..., object], owner: str) -> list[inspect.Par
 def _is_context(
     function: Callable[..., object], parameter: inspect.Parameter, named: Mapping[str, Injectable]
 ) -> bool:
+    """Whether the second parameter takes the host's context: it is called so, or typed so.
+
+    Anything else would let a resource that somebody forgot to register pass for the context.
+    """
     if parameter.kind not in _POSITIONAL_KINDS or parameter.name in named:
         return False
     try:
         annotation = _resolve(function, parameter)
     except NameError:
-        return True  # a type imported for the checker only, such as LambdaContext
-    return annotation is not Invocation and _annotated_resource(annotation) is None
+        annotation = str(parameter.annotation)  # a type for the checker only, such as LambdaContext
+    if annotation is Invocation or _annotated_resource(annotation) is not None:
+        return False
+    named_so = (
+        "context" in parameter.name or parameter.name in ("ctx", "_") or parameter.name[0] == "_"
+    )
+    typed = getattr(annotation, "__name__", annotation)
+    typed_so = isinstance(typed, str) and typed.rpartition(".")[2].endswith("Context")
+    return named_so or typed_so
 
 
 def _needs(
@@ -213,7 +229,7 @@ def _needs(
                 owner,
                 name,
                 reason="is registered, but the function does not take it",
-                advice=_similar(name, names)
+                advice=similar(name, names)
                 or f"Add the parameter {name}, or take {name}=... out of the decorator.",
             )
         needs += (Need(name, Wants.VALUE, named[name]),)
@@ -273,13 +289,14 @@ def _unresolved(
         owner,
         parameter.name,
         reason="names no resource",
-        advice=_similar(parameter.name, list(named))
+        advice=similar(parameter.name, list(named))
         or f"Register it by keyword, {parameter.name}=..., or annotate it: "
         f"{parameter.name}: Annotated[Type, resource].",
     )
 
 
-def _similar(name: str, candidates: list[str]) -> str:
+def similar(name: str, candidates: Sequence[str]) -> str:
+    """Returns a question about the most similar of the candidates; empty if there is none."""
     import difflib  # only an error pays for it
 
     close = difflib.get_close_matches(name, candidates, n=1)

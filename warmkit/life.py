@@ -159,4 +159,11 @@ def _unix_seconds(resource: Resource[Any], value: object) -> float | None:
     expires = expires_at(value) if expires_at is not None else None
     if expires is None or isinstance(expires, int | float):
         return expires
+    if getattr(expires, "tzinfo", None) is None:
+        found = type(expires).__name__
+        raise TypeError(
+            f"expires_at returned a {found}"
+            f"{' without a time zone' if hasattr(expires, 'timestamp') else ''}; "
+            "return Unix seconds, an aware datetime, or None"
+        )
     return expires.timestamp()

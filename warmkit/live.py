@@ -6,9 +6,10 @@ Nothing here is public; `environment` is the face of it. It knows recipes and sl
 import asyncio
 import contextvars
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from warmkit.clock import Clock, Reading, Within, gap
+from warmkit.clock import Clock, Reading, Within, gap, outlast
 from warmkit.errors import CyclicDependencyError, EnvironmentClosedError, ResourceError, StartError
 from warmkit.events import Counters, Event, EventKind, Observer, State, tell
 from warmkit.freshness import Verdict
@@ -18,6 +19,9 @@ from warmkit.resource import Resource
 from warmkit.slot import Slot
 
 AnyResource = Resource[Any]
+ROUNDS = 20
+"""How often one use starts values that are gone again before it holds them: others may retire them meanwhile."""
+SHORT_LIVED = "Its values ended by themselves, again and again, before they could be used."
 WARM, RETIRING, REUSE = State.WARM, State.RETIRING, Verdict.REUSE  # read on every invocation
 
 
@@ -92,6 +96,7 @@ class LiveSet:
         self.ended = ""
         self._environment_id = environment_id
         self._alive: list[Slot] = []
+        self._watch: asyncio.Task[None] | None = None
         self._retired: list[Slot] = []
         self._on_loop_end = on_loop_end
 
@@ -154,13 +159,17 @@ class LiveSet:
             TimeLimitError: The lease's own time ran out while it waited.
             EnvironmentClosedError: The environment ended meanwhile.
         """
-        missing = [resource for resource in order if resource not in lease.slots]
-        waits_for = ", ".join(resource.name for resource in missing)
+        waits_for = ", ".join(resource.name for resource in order)
         judged: dict[Slot, Verdict] = {}
+        begun = self.clock.read()
         async with Within(lease.seconds_left(), f"waiting for {waits_for}", "the time left"):
-            while not self._hold_judged(missing, lease, judged):
+            for _ in range(ROUNDS):
+                missing = [resource for resource in order if resource not in lease.slots]
+                if self._hold_judged(missing, lease, judged):
+                    return
                 await self._prove(missing, lease, judged)
                 await self._start(missing, lease, judged)
+        raise StartError(waits_for, gap(begun, self.clock.read()), advice=SHORT_LIVED)
 
     def _hold_judged(
         self, order: Sequence[AnyResource], lease: Lease, judged: Mapping[Slot, Verdict]
@@ -255,12 +264,15 @@ class LiveSet:
         self._alive = [slot for slot in self._alive if slot.state is not State.CLOSED]
         return list(self._alive)
 
-    def closing(self) -> list[asyncio.Task[None]]:
-        """Returns the tasks in which retired values are being closed."""
+    def take_closing(self) -> list[asyncio.Task[None]]:
+        """Returns the tasks in which retired values are being closed, each once."""
         if not self._retired:
             return []
-        self._retired = [slot for slot in self._retired if slot.state is not State.CLOSED]
-        return [task for slot in self._retired if (task := slot.closing) is not None]
+        closing = {slot: task for slot in self._retired if (task := slot.closing) is not None}
+        self._retired = [
+            slot for slot in self._retired if slot not in closing and slot.state is not State.CLOSED
+        ]
+        return list(closing.values())
 
     # -- what slots ask of their keeper
 
@@ -282,18 +294,43 @@ class LiveSet:
             )
             tell(self.observers, event)
 
-    def retire(self, slot: Slot, reason: str) -> None:
-        """Takes the slot out of use, and first all that was built on it."""
-        for other in list(self._alive):
-            if slot in other.built_on:
-                other.invocation = slot.invocation
-                self.retire(other, f"{slot.name}: {reason}")
+    def retire(self, slot: Slot, reason: str, *, outlived: bool = False) -> None:
+        """Takes the slot out of use, and first all that was built on it.
+
+        What is just being started on a value that is outlived, but works, is served once and goes then.
+        """
+        for other in [item for item in self._alive if slot in item.built_on]:
+            if outlived and other.state is State.STARTING:
+                other.outlive()
+                continue
+            other.invocation = slot.invocation
+            self.retire(other, f"{slot.name}: {reason}", outlived=outlived)
         slot.retire(reason)
         self._retired = [*(item for item in self._retired if item.state is not State.CLOSED), slot]
 
-    def loop_ends(self) -> None:
-        """Somebody cancels every task of the loop."""
-        self._on_loop_end()
+    def loop_ends(self) -> bool:
+        """Whether every task of the loop is being cancelled; then the teardown has begun."""
+        if not self.ended and self._watch is not None and self._watch.cancelling():
+            self._on_loop_end()
+        return bool(self.ended)
+
+    def _watch_loop(self) -> None:
+        """Keeps a task that nothing but the end of the loop cancels."""
+        if self._watch is None:
+            self._watch = asyncio.create_task(
+                self._wait_for_loop_end(), name="warmkit:environment", context=self.context
+            )
+
+    async def _wait_for_loop_end(self) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.get_running_loop().create_future()
+        self.loop_ends()
+
+    async def stop_watching(self) -> None:
+        """Ends the task that watches for the end of the loop."""
+        if self._watch is not None:
+            self._watch.cancel()
+            await outlast([self._watch])
 
     # -- prove what is there
 
@@ -374,6 +411,7 @@ class LiveSet:
             live = [item for item in built_on if item is not None and item.state is WARM]
             if len(live) < len(built_on):
                 return
+            self._watch_loop()
             slot.start(self._arguments(slot.recipe, live), tuple(live), lease.number)
         await slot.settled()
         judged[slot] = Verdict.REBUILD

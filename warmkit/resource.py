@@ -29,7 +29,7 @@ from typing import (
 
 from warmkit.errors import DefinitionError
 from warmkit.freshness import Limits
-from warmkit.inject import Injectable, Need, Wants, read_factory
+from warmkit.inject import Injectable, Need, Wants, read_factory, similar
 
 if TYPE_CHECKING:
     from datetime import datetime  # not loaded by a program that has no use for it
@@ -224,10 +224,6 @@ class ResourceDecorator(Protocol):
     """`resource(...)` with options, waiting for its factory."""
 
     @overload
-    def __call__(self, factory: Callable[..., AsyncIterator[T]], /) -> Resource[T]: ...
-    @overload
-    def __call__(self, factory: Callable[..., Iterator[T]], /) -> Resource[T]: ...
-    @overload
     def __call__(
         self, factory: Callable[..., AbstractAsyncContextManager[T, Any]], /
     ) -> Resource[T]: ...
@@ -236,19 +232,23 @@ class ResourceDecorator(Protocol):
         self, factory: Callable[..., AbstractContextManager[T, Any]], /
     ) -> Resource[T]: ...
     @overload
+    def __call__(self, factory: Callable[..., AsyncIterator[T]], /) -> Resource[T]: ...
+    @overload
+    def __call__(self, factory: Callable[..., Iterator[T]], /) -> Resource[T]: ...
+    @overload
     def __call__(self, factory: Callable[..., Coroutine[Any, Any, T]], /) -> Resource[T]: ...
     @overload
     def __call__(self, factory: Callable[..., T], /) -> Resource[T]: ...
 
 
 @overload
-def resource(factory: Callable[..., AsyncIterator[T]], /) -> Resource[T]: ...
-@overload
-def resource(factory: Callable[..., Iterator[T]], /) -> Resource[T]: ...
-@overload
 def resource(factory: Callable[..., AbstractAsyncContextManager[T, Any]], /) -> Resource[T]: ...
 @overload
 def resource(factory: Callable[..., AbstractContextManager[T, Any]], /) -> Resource[T]: ...
+@overload
+def resource(factory: Callable[..., AsyncIterator[T]], /) -> Resource[T]: ...
+@overload
+def resource(factory: Callable[..., Iterator[T]], /) -> Resource[T]: ...
 @overload
 def resource(factory: Callable[..., Coroutine[Any, Any, T]], /) -> Resource[T]: ...
 @overload
@@ -382,10 +382,13 @@ def _refuse_wrong(factory: object, options: Options, hooks: Hooks[Any]) -> None:
 def _refuse_what_is_no_resource(dependencies: Mapping[str, object]) -> None:
     for name, item in dependencies.items():
         if not is_resource(item):
+            options = [*Options._fields, *Hooks._fields, "name"]
+            meant = similar(name, options) or (
+                f"Make one: {name}=resource(lambda: ...), and pass plain values in the factory itself."
+            )
             raise DefinitionError(
-                f"{name}=... is a {type(item).__name__}: neither an option of resource, nor a resource for the "
-                "factory's parameter.\n"
-                f"  Make one: {name}=resource(lambda: ...), and pass plain values in the factory itself."
+                f"{name}=... ({type(item).__name__}) is neither an option of resource, nor a resource for the "
+                f"factory's parameter.\n  {meant}"
             )
 
 

@@ -22,6 +22,9 @@ from warmkit.freshness import Limits, Verdict, decide, trusted_for
 from warmkit.life import Life, begin, look_after
 from warmkit.resource import Resource, Work
 
+SHARE = "its share of the budget"
+"""What bounds a close at the end of an environment."""
+
 
 class Keeper(Protocol):
     """Who keeps the slot."""
@@ -43,12 +46,12 @@ class Keeper(Protocol):
         """Tells those who listen what happened."""
         ...
 
-    def retire(self, slot: "Slot", reason: str) -> None:
-        """Takes the slot, and all that was built on it, out of use."""
+    def retire(self, slot: "Slot", reason: str, *, outlived: bool = False) -> None:
+        """Takes the slot, and all that was built on it, out of use; `outlived`: it still works."""
         ...
 
-    def loop_ends(self) -> None:
-        """Somebody cancels every task of the loop: it is about to be closed."""
+    def loop_ends(self) -> bool:
+        """Whether every task of the loop is being cancelled, because it is about to be closed."""
         ...
 
 
@@ -68,8 +71,10 @@ class Slot:
     """
 
     __slots__ = (
+        "_born_old",
         "_close_limit",
         "_close_now",
+        "_close_option",
         "_finishing",
         "_keeper",
         "_limits",
@@ -120,7 +125,9 @@ class Slot:
         self._limits = recipe.limits
         self.trusted_for = -1.0
         self._settled: asyncio.Future[None] | None = None
+        self._born_old = False
         self._close_limit = recipe.options.close_timeout
+        self._close_option = "close_timeout"
         self._close_now: asyncio.Event | None = None
         self._finishing: Within | None = None
         self._task: asyncio.Task[None] | None = None
@@ -172,6 +179,10 @@ class Slot:
         old = max_age is not None and gap(self.started, now) >= max_age
         return old or (self.expires is not None and now.wall >= self.expires)
 
+    def outlive(self) -> None:
+        """What it is being built on is outlived: it will be, too, as soon as it has started."""
+        self._born_old = True
+
     async def settled(self) -> None:
         """Waits until the start, check or refresh in progress is over, whatever its outcome.
 
@@ -221,6 +232,7 @@ class Slot:
         self.error = None
         self.started = self._keeper.clock.read()
         self.built_on = built_on
+        self._born_old = False
         for slot in built_on:
             slot.hold(self.started)
         self._unsettle()
@@ -264,9 +276,10 @@ class Slot:
         Args:
             limit: Seconds it may take, if its own `close_timeout` is not shorter.
         """
-        self._close_limit = min(limit, self._close_limit)
+        if limit < self._close_limit:
+            self._close_limit, self._close_option = limit, SHARE
         if self._finishing is not None:
-            self._finishing.shorten(limit)
+            self._finishing.shorten(limit, SHARE)
         self.invocation = None
         self.retire("the environment ends")
         self._let_close()
@@ -295,14 +308,13 @@ class Slot:
             _let_through(error)
             return
         self._started(life)
-        await self._wait_for_close()
-        await self._finish(life)
+        await self._finish(life, await self._wait_for_close())
 
     def _started(self, life: Life) -> None:
         now = self._keeper.clock.read()
         seconds = gap(self.started, now)
         self.started = self.used = now
-        self.expires = life.expires
+        self.expires = float("-inf") if self._born_old else life.expires
         self.counters.starts += 1
         self.counters.seconds += seconds
         self._trust()
@@ -321,16 +333,22 @@ class Slot:
         outlived = self.pass_on()
         if outlived is not None:
             outlived.invocation = self.invocation
-            self._keeper.retire(outlived, "its time was over")
+            self._keeper.retire(outlived, "its time was over", outlived=True)
         self.invocation = None
 
     def _start_failed(self, cause: BaseException) -> None:
         seconds = gap(self.started, self._keeper.clock.read())
+        if self.state is State.RETIRING:  # it did not fail, it was given up
+            self.error = None
+            self._let_go()
+            self._move(State.CLOSED)
+            self._settle()
+            return
         self.counters.start_failures += 1
         self.counters.seconds += seconds
         self.error = _blame(StartError(self.name, seconds), cause)
         self._let_go()
-        self._move(State.COLD if self.state is State.STARTING else State.CLOSED)
+        self._move(State.COLD)
         self._keeper.report(EventKind.START_FAILED, self, seconds=seconds, error=self.error)
         self._settle()
 
@@ -339,20 +357,23 @@ class Slot:
         if task is self._task and self.state in (State.STARTING, State.RETIRING):
             self._start_failed(asyncio.CancelledError("before it began"))
 
-    async def _wait_for_close(self) -> None:
+    async def _wait_for_close(self) -> BaseException | None:
+        """Waits until the value is to be closed; returns what ended it, if that was its own doing."""
         assert self._close_now is not None
         while not self._close_now.is_set():
             try:
                 await self._close_now.wait()
-            except asyncio.CancelledError:
-                # Nobody has this task but us: whoever cancels it cancels every task of the loop.
-                _uncancel()
-                self._keeper.loop_ends()
+            except asyncio.CancelledError as error:
+                if not self._keeper.loop_ends():  # a task group or a timeout that spans the yield
+                    self._keeper.retire(self, "it cancelled its own task")
+                    return error
+                _uncancel()  # the teardown says when it is this one's turn
+        return None
 
-    async def _finish(self, life: Life) -> None:
+    async def _finish(self, life: Life, error: BaseException | None) -> None:
         begun = self._keeper.clock.read()
         cause: BaseException | None = None
-        self._finishing = Within(self._close_limit, "the close", "close_timeout")
+        self._finishing = Within(self._close_limit, "the close", self._close_option)
         try:
             async with self._finishing:
                 if (
@@ -360,9 +381,9 @@ class Slot:
                 ):  # a check that was cancelled may still give something back
                     await asyncio.wait({self._work})
                 if life.finish is not None:
-                    await life.finish(None)
-        except BaseException as error:  # noqa: BLE001  a user's failure becomes data
-            cause = error
+                    await life.finish(error)
+        except BaseException as raised:  # noqa: BLE001  a user's failure becomes data
+            cause = raised
         self._closed(gap(begun, self._keeper.clock.read()), cause)
         _let_through(cause)
 

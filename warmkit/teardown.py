@@ -5,11 +5,11 @@ One that hangs costs only its share; a cancellation is kept back until every clo
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
 
+from warmkit.clock import outlast
 from warmkit.errors import CloseError, ResourceError, TimeLimitError
 from warmkit.events import State
-from warmkit.slot import Slot
+from warmkit.slot import SHARE, Slot
 
 GRACE = 0.02
 """Seconds for a closer that ran out of time to take note of its cancellation."""
@@ -43,42 +43,17 @@ async def tear_down(slots: Iterable[Slot], *, budget: float) -> list[ResourceErr
     return errors
 
 
-async def outlast(
-    tasks: Iterable[asyncio.Task[Any]], *, seconds: float | None = None
-) -> asyncio.CancelledError | None:
-    """Waits for tasks to end, also when cancelled; returns the cancellation that was kept back.
-
-    Args:
-        tasks: What to wait for.
-        seconds: How long at most; None: until they end.
-    """
-    loop = asyncio.get_running_loop()
-    ends = None if seconds is None else loop.time() + seconds
-    waiting: set[asyncio.Task[Any]] = set(tasks)
-    cancelled: asyncio.CancelledError | None = None
-    while waiting:
-        left = None if ends is None else max(0.0, ends - loop.time())
-        try:
-            done, waiting = await asyncio.wait(waiting, timeout=left)
-        except asyncio.CancelledError as error:
-            cancelled = error
-            waiting = {task for task in waiting if not task.done()}
-        else:
-            if not done:
-                break
-    return cancelled
-
-
 async def _close_wave(wave: list[Slot], share: float) -> asyncio.CancelledError | None:
-    closing = [task for slot in wave if (task := slot.close(share)) is not None]
-    return await outlast(closing, seconds=share + GRACE)
+    limit = max(0.0, share - GRACE)
+    closing = [task for slot in wave if (task := slot.close(limit)) is not None]
+    return await outlast(closing, seconds=share)
 
 
 def _failure(slot: Slot, share: float) -> ResourceError | None:
     if slot.state is State.CLOSED:
         return slot.error if isinstance(slot.error, CloseError) else None
     error = CloseError(slot.name, share, advice="It goes on although it was cancelled.")
-    error.__cause__ = TimeLimitError("the close", share, "its share")
+    error.__cause__ = TimeLimitError("the close", share, SHARE)
     return error
 
 

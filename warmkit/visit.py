@@ -4,7 +4,8 @@ It knows environments, and nothing of the function that is called.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from warmkit.clock import Within, gap
@@ -38,7 +39,7 @@ class Visit(Lease):
     """
 
     ending = False
-    _lock: asyncio.Lock | None = None
+    _starting: Mapping[AnyResource, asyncio.Event] = MappingProxyType({})  # what is being started
 
     def __init__(
         self, environment: Environment, context: object, observers: tuple[Observer, ...]
@@ -61,12 +62,13 @@ class Visit(Lease):
     def facts(self) -> Invocation:
         """Returns what a handler may know of its invocation."""
         left = self._remaining()
+        request_id = getattr(self._context, "aws_request_id", None)
         return Invocation(
             environment_id=self.environment.id,
             number=self.number or 0,
             cold=self.number == 1,
             gap=self._gap(),
-            request_id=getattr(self._context, "aws_request_id", None),
+            request_id=request_id if isinstance(request_id, str) else None,
             deadline=None if left is None else self.environment.clock.read().wall + left,
         )
 
@@ -79,17 +81,46 @@ class Visit(Lease):
         return None if left is None else max(0.0, left - MARGIN)
 
     def _remaining(self) -> float | None:
+        """Returns what the host says, if it says a number: a mock in somebody's test does not."""
         ask = getattr(self._context, "get_remaining_time_in_millis", None)
-        return None if ask is None else ask() / 1000
+        left = ask() if callable(ask) else None
+        return left / 1000 if isinstance(left, int | float) else None
 
     # -- what lives for this invocation alone
 
-    async def start(self, resource: AnyResource) -> None:
-        """Starts a resource of invocation scope.
+    async def make_live(self, resources: Sequence[AnyResource]) -> None:
+        """Holds or starts the resources and what they depend on, of either scope.
 
         Raises:
-            StartError: It did not start.
+            StartError: One did not start.
+            TimeLimitError: The invocation's time ran out while it waited.
+            UsageError: The invocation is over.
         """
+        order = self.live.order(resources)
+        await self.live.acquire([item for item in order if is_lasting(item)], self)
+        if self.over:  # it ended while this, awaited by a task that it left behind, was under way
+            self.live.release(self, self.environment.clock.read())
+        for item in order:
+            if not is_lasting(item):
+                await self._start_once(item)
+
+    async def _start_once(self, resource: AnyResource) -> None:
+        """Starts a resource of invocation scope, or waits for its start in progress."""
+        while resource not in self.lives:
+            if self.ending:
+                raise _over(resource)
+            started = self._starting.get(resource)
+            if started is not None:
+                await started.wait()
+                continue
+            self._starting = {**self._starting, resource: (started := asyncio.Event())}
+            try:
+                await self._start(resource)
+            finally:
+                self._starting = {k: v for k, v in self._starting.items() if k is not resource}
+                started.set()
+
+    async def _start(self, resource: AnyResource) -> None:
         substitute = self.live.substitutes.get(resource)
         if substitute is not None and substitute.recipe is None:
             self.lives[resource] = Life(substitute.value)
@@ -100,16 +131,19 @@ class Visit(Lease):
             async with self._in_time(recipe):
                 arguments = {need.parameter: self.argument(need) for need in recipe.needs}
                 life = await begin(recipe, arguments)
-        except Exception as error:
-            seconds = gap(begun, clock.read())
-            failed = StartError(resource.name, seconds)
-            failed.__cause__ = error
-            self._tell(EventKind.START_FAILED, resource, seconds=seconds, error=failed)
+        except BaseException as error:
+            if _is_interruption(error):
+                raise
+            failed = StartError(resource.name, gap(begun, clock.read()))
+            self._tell(EventKind.START_FAILED, resource, seconds=failed.seconds, error=failed)
             raise failed from error
-        self.lives[resource] = life
         self._tell(
             EventKind.STARTED, resource, seconds=gap(begun, clock.read()), reason="invocation"
         )
+        if self.ending:
+            await self._finish(resource, life, _over(resource))
+            raise _over(resource)
+        self.lives[resource] = life
 
     def _in_time(self, recipe: AnyResource) -> Within:
         limit, left = recipe.options.start_timeout, self.seconds_left()
@@ -127,11 +161,6 @@ class Visit(Lease):
             return self.lives[need.resource].value
         return self.slots[need.resource].value
 
-    @property
-    def _starting(self) -> asyncio.Lock:
-        self._lock = self._lock or asyncio.Lock()
-        return self._lock
-
     def _lazy(self, resource: AnyResource) -> Lazy[Any]:
         if is_lasting(resource):
             return self.live.lazy(resource, self)
@@ -139,27 +168,10 @@ class Visit(Lease):
 
     async def _get(self, resource: AnyResource) -> Any:
         """Returns the value of a resource of invocation scope, started if it has not been yet."""
-        async with self._starting:  # two awaits side by side start it once
-            if self.ending or self.over:
-                raise UsageError(
-                    f"resource {resource.name!r} ends with its invocation, which is over.\n"
-                    "  Await it before the handler returns."
-                )
-            await self.make_live([resource])
+        if self.ending:
+            raise _over(resource)
+        await self.make_live([resource])
         return self.lives[resource].value
-
-    async def make_live(self, resources: Sequence[AnyResource]) -> None:
-        """Holds or starts the resources and what they depend on, of either scope.
-
-        Raises:
-            StartError: One did not start.
-            TimeLimitError: The invocation's time ran out while it waited.
-        """
-        order = self.live.order(resources)
-        await self.live.acquire([item for item in order if is_lasting(item)], self)
-        for item in order:
-            if not is_lasting(item) and item not in self.lives:
-                await self.start(item)
 
     async def end(self, error: BaseException | None) -> None:
         """Finishes what lives for this invocation, last started first, with its outcome; then leaves.
@@ -172,16 +184,15 @@ class Visit(Lease):
         """
         self.ending = True
         failed: BaseException | None = None
-        for resource, life in reversed(self.lives.items()):
+        while self.lives:
+            resource, life = self.lives.popitem()
             problem = await self._finish(resource, life, error or failed)
             if problem is not None and error is not None:
                 error.add_note(f"also: {problem}")
             failed = failed or problem
-        cancelled = isinstance(failed, CloseError) and isinstance(
-            failed.__cause__, asyncio.CancelledError
-        )
-        outcome = failed.__cause__ if failed is not None and cancelled else failed
-        self.lives.clear()
+        cause = None if failed is None else failed.__cause__
+        cancelled = isinstance(cause, asyncio.CancelledError) and _is_interruption(cause)
+        outcome = cause if cancelled else failed
         self.leave(error or outcome)
         if outcome is not None and (error is None or cancelled):
             raise outcome
@@ -196,7 +207,9 @@ class Visit(Lease):
         try:
             async with Within(resource.options.close_timeout, "the close", "close_timeout"):
                 await life.finish(error)
-        except (Exception, asyncio.CancelledError) as cause:  # noqa: BLE001  becomes data
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as cause:  # noqa: BLE001  becomes data
             failed = CloseError(resource.name, gap(begun, clock.read()))
             failed.__cause__ = cause
         kind = EventKind.CLOSED if failed is None else EventKind.CLOSE_FAILED
@@ -205,6 +218,7 @@ class Visit(Lease):
 
     def leave(self, error: BaseException | None) -> None:
         """Lets go of the environment. Never waits."""
+        self.ending = True
         now = self.environment.clock.read()
         self.environment.idle_since = now
         self.live.release(self, now)
@@ -225,3 +239,21 @@ class Visit(Lease):
             name = resource.name if resource is not None else None
             event = Event(kind, self.environment.id, self.number, name, seconds, gap, reason, error)
             tell(self.live.observers, event)
+
+
+def _over(resource: AnyResource) -> UsageError:
+    return UsageError(
+        f"resource {resource.name!r} ends with its invocation, which is over.\n"
+        "  Await it before the handler returns."
+    )
+
+
+def _is_interruption(error: BaseException) -> bool:
+    """Whether it comes from outside: the interpreter's exits, and a cancellation that somebody asked for.
+
+    A factory may raise `CancelledError` of its own making, by awaiting what it cancelled itself.
+    """
+    task = asyncio.current_task()
+    cancelled = task is not None and task.cancelling() > 0
+    asked_for = isinstance(error, asyncio.CancelledError) and cancelled
+    return asked_for or isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)

@@ -34,7 +34,7 @@ TOLD = [
             "  a\n"
             "  └─ b\n"
             "     └─ a\n"
-            "  Take one of them as Annotated[Lazy[...], a], or move what both need into a third resource."
+            "  Take one of them as Annotated[Lazy[...], a] and await it after the start, or move what both need into a third resource."
         ),
     ),
     (

@@ -33,7 +33,7 @@ def test_a_circle_through_the_globals_of_a_module_is_drawn():
         "  egg\n"
         "  └─ hen\n"
         "     └─ egg\n"
-        "  Take one of them as Annotated[Lazy[...], egg], or move what both need into a third resource."
+        "  Take one of them as Annotated[Lazy[...], egg] and await it after the start, or move what both need into a third resource."
     )
 
 

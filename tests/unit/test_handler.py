@@ -586,7 +586,7 @@ def test_a_synchronous_handler_that_is_cancelled_holds_its_values_until_its_thre
         (
             lambda: warm_handler(db="postgres://")(lambda event, context, db: db),
             (
-                "db=... is a str, not a resource.\n"
+                "db=... (str) is not a resource.\n"
                 "  Make one: @resource on the function that creates the value, or resource(lambda: value)."
             ),
         ),

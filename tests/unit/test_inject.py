@@ -154,8 +154,8 @@ def test_a_resource_whose_parameter_stands_where_the_context_goes_is_suggested()
     def handler(event, database): ...
 
     assert refused(handler, databse=db) == (
-        f"{handler.__qualname__}: parameter 'databse' is registered, but the function does not take it.\n"
-        "  Did you mean 'database'?"
+        f"{handler.__qualname__}: parameter 'database' names no resource.\n"
+        "  Did you mean 'databse'?"
     )
 
 

@@ -25,11 +25,12 @@ class FakeKeeper:
         self.told.append((kind, reason) if reason else kind)
         self.errors += [error] if error is not None else []
 
-    def retire(self, slot, reason):
+    def retire(self, slot, reason, *, outlived=False):
         slot.retire(reason)
 
     def loop_ends(self):
         self.loop_ended += 1
+        return True
 
 
 @pytest.fixture

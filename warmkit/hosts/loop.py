@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable
+from concurrent import futures
 from contextlib import suppress
 from contextvars import Context
 from typing import Any, Protocol, TypeVar, cast
@@ -22,7 +23,7 @@ from warmkit.environment import (
     entered_environment,
     running_default,
 )
-from warmkit.errors import InsideLoopError
+from warmkit.errors import EnvironmentClosedError, InsideLoopError
 from warmkit.hosts.platform import starts_in_init
 from warmkit.resource import Resource
 
@@ -32,6 +33,9 @@ _log = logging.getLogger("warmkit")
 
 SETTLE = 0.25
 """Seconds for retired values to close before the loop stands still again."""
+
+LOOK = 0.1
+"""Seconds after which a thread that waits for another one's loop looks whether that still exists."""
 
 
 class Served(Protocol[R_co]):
@@ -63,10 +67,11 @@ class PersistentLoop:
         self._driver = threading.Lock()
         self._changed = threading.Condition()
         self._followers = 0
+        self._driving = 0
 
     def run(self, work: Coroutine[Any, Any, T], *, context: Context | None = None) -> T:
         """Runs a coroutine to its end, with the context variables of the context, and returns its result."""
-        if self._driver.acquire(blocking=False):
+        if self._take_the_wheel():
             try:
                 return self._drive(work, context)
             finally:
@@ -75,7 +80,7 @@ class PersistentLoop:
 
     def step(self, function: Callable[[], T]) -> T:
         """Calls a function while the loop does nothing else: at once where it stands still, else on it."""
-        if not self._driver.acquire(blocking=False):
+        if not self._take_the_wheel():
             return self._follow(_call(function))
         try:
             return function()
@@ -102,7 +107,7 @@ class PersistentLoop:
             while not future.done():
                 with self._changed:
                     self._changed.wait_for(lambda: future.done() or not self._driver.locked())
-                if not future.done() and self._driver.acquire(blocking=False):
+                if not future.done() and self._take_the_wheel():
                     try:
                         self.loop.run_until_complete(_ended(future))
                     finally:
@@ -115,8 +120,20 @@ class PersistentLoop:
             with self._changed:
                 self._followers -= 1
 
+    def _take_the_wheel(self) -> bool:
+        if not self._driver.acquire(blocking=False):
+            return False
+        self._driving = threading.get_ident()
+        return True
+
+    @property
+    def is_driven_from_here(self) -> bool:
+        """Whether this very thread is in the middle of something here: an observer, or a probe."""
+        return self._driving == threading.get_ident()
+
     def _hand_over(self) -> None:
         """Lets another thread drive. One that is not counted yet will find the lock free by itself."""
+        self._driving = 0
         self._driver.release()
         if self._followers:
             self._announce()
@@ -145,10 +162,15 @@ async def _contained(work: Coroutine[Any, Any, T]) -> T | BaseException:
         return await work
     except (KeyboardInterrupt, SystemExit) as error:
         return error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # the loop ends
+            raise
+        return error
 
 
 def _opened(result: T | BaseException) -> T:
-    if isinstance(result, KeyboardInterrupt | SystemExit):
+    if isinstance(result, KeyboardInterrupt | SystemExit | asyncio.CancelledError):
         raise result
     return cast("T", result)
 
@@ -196,11 +218,54 @@ def _close_at_exit() -> None:
 
 def _start_anew_in_child() -> None:
     """A forked child keeps its parent's loop unused, unclosed and uncollected, and makes its own."""
+    global _making  # noqa: PLW0603  another thread of the parent may hold it for ever
+    _making = threading.Lock()
     _inherited.extend(_kept)
     _kept.clear()
 
 
 os.register_at_fork(after_in_child=_start_anew_in_child)
+
+
+class RemoteLoop:
+    """The running loop of another thread, as a host for calls from this one.
+
+    Args:
+        environment: Whose loop it is.
+        loop: That loop.
+    """
+
+    def __init__(self, environment: Environment, loop: asyncio.AbstractEventLoop) -> None:
+        self._environment = environment
+        self._loop = loop
+
+    def run(self, work: Coroutine[Any, Any, T], *, context: Context | None = None) -> T:
+        """Runs a coroutine on the loop and returns its result.
+
+        Raises:
+            EnvironmentClosedError: The loop ended first.
+        """
+        inner = work if context is None else _within(context, work)
+        try:
+            future = asyncio.run_coroutine_threadsafe(_contained(inner), self._loop)
+        except RuntimeError as error:  # it is closed
+            work.close()
+            raise self._ended() from error
+        while not futures.wait([future], timeout=LOOK).done:
+            if self._loop.is_closed():  # what it had not begun yet, it will never begin
+                raise self._ended()
+        try:
+            return _opened(future.result())
+        except futures.CancelledError:  # by whoever ends the loop: nobody else has the task
+            raise self._ended() from None
+
+    def step(self, function: Callable[[], T]) -> T:
+        """Calls a function on the loop."""
+        return self.run(_call(function))
+
+    def _ended(self) -> EnvironmentClosedError:
+        reason = "ended with its event loop, while another thread was calling"
+        return EnvironmentClosedError(self._environment.id, reason)
 
 
 def serve(handler: Served[T], event: object, context: object) -> T:
@@ -213,24 +278,36 @@ def serve(handler: Served[T], event: object, context: object) -> T:
         raise InsideLoopError(handler.__name__)
     environment = _environment_elsewhere()
     if environment is not None and environment.loop is not None:
-        work = handler.invoke(event, context)
-        return asyncio.run_coroutine_threadsafe(work, environment.loop).result()
+        return _serve(
+            RemoteLoop(environment, environment.loop), handler, environment, event, context
+        )
     host = persistent_loop()
+    if host.is_driven_from_here:
+        raise InsideLoopError(handler.__name__)
     environment = default_environment(host.loop)
     try:
-        if handler.is_async:
-            return host.run(handler.invoke(event, context))
-        return handler.call_beside(environment, event, context, host)
+        return _serve(host, handler, environment, event, context)
     finally:
-        if environment.live.closing():
-            host.run(_settle(environment))
+        closing = environment.live.take_closing()
+        if closing:
+            host.run(_settle(closing))
 
 
-async def _settle(environment: Environment) -> None:
+def _serve(
+    host: PersistentLoop | RemoteLoop,
+    handler: Served[T],
+    environment: Environment,
+    event: object,
+    context: object,
+) -> T:
+    if handler.is_async:
+        return host.run(handler.invoke(event, context))
+    return handler.call_beside(environment, event, context, host)
+
+
+async def _settle(closing: Iterable[asyncio.Task[None]]) -> None:
     """Lets retired values close while the loop still runs: nobody knows when it will run again."""
-    closing = environment.live.closing()
-    if closing:
-        await asyncio.wait(closing, timeout=SETTLE)
+    await asyncio.wait(set(closing), timeout=SETTLE)
 
 
 def close_from_outside(handler: Served[object], budget: float) -> None:
@@ -244,7 +321,7 @@ def close_from_outside(handler: Served[object], budget: float) -> None:
         raise InsideLoopError(handler.__name__)
     environment = _environment_elsewhere()
     if environment is not None and environment.loop is not None:
-        asyncio.run_coroutine_threadsafe(environment.aclose(budget), environment.loop).result()
+        RemoteLoop(environment, environment.loop).run(environment.aclose(budget))
         return
     host = persistent_loop()
     host.run(default_environment(host.loop).aclose(budget))

@@ -119,7 +119,12 @@ class PostgresServer(Server):
             "PGAPPNAME": _ADMIN,
         }
         done = subprocess.run(  # noqa: S603 - the program is the package's own
-            psql, env=_environment() | login, capture_output=True, text=True, check=False
+            psql,
+            env=_environment() | login,
+            capture_output=True,
+            text=True,
+            check=False,
+            start_new_session=True,  # the terminal's Ctrl-C is for the program that asks, not for psql
         )
         if done.returncode != 0:
             message = f"Expected PostgreSQL to execute {sql!r}, but it answered: {done.stderr}"

@@ -3,11 +3,13 @@
 No text here holds a secret, and none is chained to a third party's error that might.
 """
 
-from collections.abc import Generator
+import difflib
+import inspect
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from http import HTTPStatus
 
-from warmkit import WarmkitError
+from warmkit import DefinitionError, WarmkitError
 
 
 class MissingPackageError(WarmkitError, ImportError):
@@ -43,6 +45,19 @@ def needing(package: str, *, extra: str) -> Generator[None]:
         if error.name != package:
             raise
         raise MissingPackageError(package, extra) from None
+
+
+def refuse_misspelt(called: str, options: Iterable[str], function: Callable[..., object]) -> None:
+    """Refuses options for the third party whose names are almost those of the function's own.
+
+    Raises:
+        DefinitionError: One is.
+    """
+    own = list(inspect.signature(function).parameters)
+    for option in options:
+        close = difflib.get_close_matches(option, own, n=1, cutoff=0.8)
+        if close:
+            raise DefinitionError(f"{called} takes no {option}.\n  Did you mean {close[0]!r}?")
 
 
 class DsnError(WarmkitError, ValueError):

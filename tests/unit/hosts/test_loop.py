@@ -502,7 +502,7 @@ def test_a_retired_value_in_use_delays_no_call():
         holding.wait(PATIENCE)
         alive[0] = False
         handler("short")
-        waited.extend(handler.environment.live.closing())
+        waited.extend(handler.environment.live.take_closing())
         done.set()
         return None
 

@@ -34,10 +34,12 @@ class Screen:
     def __init__(self, console: Console | None = None) -> None:
         """Print to the standard output, or to another console."""
         self._console = console or Console(highlight=False)
+        # A terminal breaks between words; in a file a line stays a line.
+        self._keeps_lines = not self._console.is_terminal
 
     def say(self, text: str, style: str = "") -> None:
         """Print a text."""
-        self._console.print(Text(text, style), soft_wrap=True)
+        self._console.print(Text(text, style), soft_wrap=self._keeps_lines)
 
     def title(self, text: str) -> None:
         """Print the title of what follows."""
@@ -58,7 +60,7 @@ class Screen:
         line.append(f"   {story}", "" if story.startswith("reused") else "cyan")
         if measured.problem:
             line.append(f"   {measured.problem}", "bold red")
-        self._console.print(line, soft_wrap=True)
+        self._console.print(line, soft_wrap=self._keeps_lines)
 
     def compare(self, without: Figures, with_: Figures) -> None:
         """Print the closing table."""
@@ -76,7 +78,7 @@ class Screen:
             line = Text().append(f"  {self._mark(held=held)} ", "green" if held else "bold red")
             line.append(promise, "" if held else "bold red")
             line.append(f" ({found})" if found else "", "dim" if held else "bold red")
-            self._console.print(line, soft_wrap=True)
+            self._console.print(line, soft_wrap=self._keeps_lines)
 
     def _mark(self, *, held: bool) -> str:
         if self._console.encoding.startswith("utf"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from warmkit import DefinitionError, Resource, concurrency, resource
 from warmkit.resources.aws.session import START_TIMEOUT, aws_session
-from warmkit.resources.errors import BucketError, needing
+from warmkit.resources.errors import BucketError, needing, refuse_misspelt
 
 if TYPE_CHECKING:
     from aiobotocore.config import AioConfig
@@ -85,6 +85,7 @@ def s3_client(
 
     What goes wrong at a start is the cause of its `StartError`: `BucketError`, `MissingPackageError`, or botocore's.
     """
+    refuse_misspelt("s3_client", client_options, s3_client)
     _refuse_wrong({"bucket": bucket, "region": region, "endpoint_url": endpoint_url}, config)
     options = {**client_options, "region_name": region, "endpoint_url": endpoint_url}
     factory = _ClientFactory(bucket, config, options)

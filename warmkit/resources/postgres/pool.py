@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 from warmkit import DefinitionError, Resource, concurrency, resource
-from warmkit.resources.errors import needing
+from warmkit.resources.errors import needing, refuse_misspelt
 from warmkit.resources.postgres.connect import Connector, Dsn
 from warmkit.resources.postgres.members import Members
 from warmkit.resources.postgres.session import ResetMode
@@ -248,3 +248,4 @@ def _refuse_wrong(
         raise DefinitionError(f"reset must be {words}")
     for option in _OURS.keys() & options.keys():
         raise DefinitionError(f"postgres_pool takes no {option}: {_OURS[option]}")
+    refuse_misspelt("postgres_pool", options, postgres_pool)
