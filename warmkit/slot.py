@@ -356,6 +356,10 @@ class Slot:
         """A task that is cancelled before its first step runs none of its code: this stands in for it."""
         if task is self._task and self.state in (State.STARTING, State.RETIRING):
             self._start_failed(asyncio.CancelledError("before it began"))
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
+            message = f"the life of {self.name!r} broke"  # an exit has been raised where it belongs
+            task.get_loop().call_exception_handler({"message": message, "exception": error})
 
     async def _wait_for_close(self) -> BaseException | None:
         """Waits until the value is to be closed; returns what ended it, if that was its own doing."""
