@@ -28,12 +28,17 @@ def recorder() -> EventRecorder:
 
 
 @pytest.fixture
-def inside(clock: VirtualClock, recorder: EventRecorder) -> Callable[[Scenario], Any]:
-    """Decorator: runs an async scenario at once, inside an environment of its own, in virtual time."""
+def inside(clock: VirtualClock, request: pytest.FixtureRequest) -> Callable[[Scenario], Any]:
+    """Decorator: runs an async scenario at once, inside an environment of its own, in virtual time.
+
+    It is observed only for a test that wants the recorder: without an observer it leases in groups.
+    """
+    wanted = "recorder" in request.fixturenames
+    observers = [request.getfixturevalue("recorder")] if wanted else []
 
     def drive(scenario: Scenario) -> Any:
         async def main() -> Any:
-            async with Environment(clock=clock, observers=[recorder]) as environment:
+            async with Environment(clock=clock, observers=observers) as environment:
                 return await scenario(environment)
 
         return run(main, clock=clock)

@@ -21,9 +21,9 @@ from warmkit.errors import (
 )
 from warmkit.events import Observer, State
 from warmkit.graph import check, check_stand_in
-from warmkit.live import Lease, LiveSet, Substitute
+from warmkit.lease import Lease
+from warmkit.live import LiveSet, Substitute
 from warmkit.resource import Resource, is_lasting, is_resource
-from warmkit.teardown import tear_down
 
 T = TypeVar("T")
 
@@ -123,7 +123,7 @@ class Environment:
         _refuse_short_lived(resource)
         lease = current_lease.get()
         value: T = await self.live.get(
-            resource, lease if lease is not None and lease.live is self.live else None
+            resource, lease if lease is not None and lease.owner is self.live else None
         )
         return value
 
@@ -144,7 +144,7 @@ class Environment:
         try:
             await self.live.acquire(self.live.order(resources or tuple(self.live.current)), lease)
         finally:
-            self.live.release(lease, self.clock.read())
+            lease.release(self.clock.read())
 
     def distrust(self, *resources: Resource[Any]) -> None:
         """Makes values suspect, so that their next use proves them first: after a thaw or a restore.
@@ -155,9 +155,7 @@ class Environment:
         """
         for resource in resources:
             _refuse_other(resource)
-        for resource, slot in self.live.current.items():
-            if resource in resources or (not resources and slot.recipe.perishable):
-                slot.distrust()
+        self.live.distrust(resources)
 
     @contextmanager
     def override(self, resource: Resource[Any], replacement: object) -> Generator[None]:
@@ -207,6 +205,7 @@ class Environment:
     @property
     def statistics(self) -> Statistics:
         """What happened so far, as a snapshot."""
+        self.live.note_uses()
         current = self.live.current
         resources = {
             name: ResourceStatistics(
@@ -305,7 +304,7 @@ class Environment:
             return  # the parent process's, or gone with its loop: nothing of it can be touched
         if self._loop not in (None, asyncio.get_running_loop()):
             raise WrongLoopError(self.id)
-        self.live.ended = self.live.ended or "is closed"
+        self.live.end("is closed")
         teardown = self._begin_teardown(budget)
         cancelled = await outlast([teardown])
         if cancelled is not None:
@@ -321,6 +320,8 @@ class Environment:
         return self._teardown
 
     async def _tear_down(self, budget: float) -> list[ResourceError]:
+        from warmkit.teardown import tear_down  # most environments are frozen, and never closed
+
         try:
             return await tear_down(self.live.alive(), budget=budget)
         finally:
@@ -330,12 +331,12 @@ class Environment:
         """Somebody cancels every task of the loop: `asyncio.run` does so before it closes it."""
         if self._abandoned:  # a forked child that leaves its parent's `asyncio.run`
             return
-        self.live.ended = self.live.ended or "is closed"
+        self.live.end("is closed")
         self._begin_teardown(BUDGET)
 
     def abandon(self, reason: str) -> None:
         """Ends it without touching anything that it holds."""
-        self.live.ended = reason
+        self.live.abandon(reason)
         self._abandoned = True
 
 

@@ -140,7 +140,16 @@ class WarmHandler(Generic[R]):
 
         Args and errors are those of a call.
         """
-        visit = Visit(current_environment(), context, self._observers)
+        return await self.invoke_in(current_environment(), event, context)
+
+    async def invoke_in(self, environment: Environment, event: object, context: object) -> R:
+        """Serves one invocation in the running loop, which is the environment's.
+
+        For hosts, which know it: one that was closed meanwhile is replaced as for any other call.
+        """
+        if environment.live.ended:
+            environment = current_environment()
+        visit = Visit(environment, context, self._observers)
         token = current_lease.set(visit)
         try:
             arguments = self._arguments_if_fresh(visit)
@@ -203,12 +212,16 @@ class WarmHandler(Generic[R]):
     def _arguments_if_fresh(self, visit: Visit) -> dict[str, Any] | None:
         """Returns the injected arguments if nothing has to be waited for: this is the warm path."""
         live = visit.live
-        if self._for_itself or live.substitutes or not live.lease(self._order, visit, visit.begun):
+        if self._for_itself or live.substitutes:
             return None
-        if self._special:
+        if not live.lease(self, self._order, visit, visit.begun):
+            return None
+        group = visit.group
+        if group is None or self._special:
             return self._arguments(visit)
-        held = visit.slots
-        return {parameter: held[resource].value for parameter, resource in self._plain}
+        if group.arguments is None:
+            group.arguments = self._arguments(visit)
+        return group.arguments
 
     async def _arguments_made_live(self, visit: Visit) -> dict[str, Any]:
         """Makes every resource live and returns the injected arguments."""
@@ -216,8 +229,7 @@ class WarmHandler(Generic[R]):
         return self._arguments(visit)
 
     def _arguments(self, visit: Visit) -> dict[str, Any]:
-        held = visit.slots
-        arguments = {parameter: held[resource].value for parameter, resource in self._plain}
+        arguments = {parameter: visit.value_of(resource) for parameter, resource in self._plain}
         return arguments | {need.parameter: visit.argument(need) for need in self._special}
 
     def _positional(self, event: object, context: object) -> tuple[object, ...]:

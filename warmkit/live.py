@@ -15,43 +15,15 @@ from warmkit.events import Counters, Event, EventKind, Observer, State, tell
 from warmkit.freshness import Verdict
 from warmkit.graph import ordered
 from warmkit.inject import Lazy
-from warmkit.resource import Resource
+from warmkit.lease import AnyResource, Group, Lease
 from warmkit.slot import Slot
 
-AnyResource = Resource[Any]
 ROUNDS = 20
 """How often one use starts values that are gone again before it holds them: others may retire them meanwhile."""
 SHORT_LIVED = "Its values ended by themselves, again and again, before they could be used."
-WARM, RETIRING, REUSE = State.WARM, State.RETIRING, Verdict.REUSE  # read on every invocation
-
-
-class Lease:
-    """What one user holds until it lets go.
-
-    Args:
-        live: Of which live set.
-        number: The invocation's number; None outside of invocations.
-        within: The lease whose time bounds this one's waiting.
-
-    Attributes:
-        slots: The slot held of each resource, counted once.
-        over: It was let go; nothing can be added any more.
-    """
-
-    over = False
-    _within: "Lease | None" = None
-
-    def __init__(
-        self, live: "LiveSet", number: int | None = None, within: "Lease | None" = None
-    ) -> None:
-        self.live = live
-        self.number = number
-        self.slots: dict[AnyResource, Slot] = {}
-        self._within = within
-
-    def seconds_left(self) -> float | None:
-        """Returns how long it may wait for resources; None: for as long as they take."""
-        return None if self._within is None else self._within.seconds_left()
+GROUPS = 64
+"""How many groups are kept: more users than that are handlers made anew for each invocation."""
+WARM, RETIRING, REUSE = State.WARM, State.RETIRING, Verdict.REUSE
 
 
 class Substitute(NamedTuple):
@@ -77,6 +49,7 @@ class LiveSet:
         counters: Name and counters of each resource that was ever used.
         current: The current slot of each resource.
         ended: Why nothing can be started any more; empty: it can.
+        retired: Slots out of use whose closing nobody has waited for.
         substitutes: What stands in for a resource.
     """
 
@@ -94,46 +67,79 @@ class LiveSet:
         self.current: dict[AnyResource, Slot] = {}
         self.substitutes: dict[AnyResource, Substitute] = {}
         self.ended = ""
+        self.retired: list[Slot] = []
+        self._groups: dict[object, Group] = {}
         self._environment_id = environment_id
         self._alive: list[Slot] = []
         self._watch: asyncio.Task[None] | None = None
-        self._retired: list[Slot] = []
         self._on_loop_end = on_loop_end
 
     # -- leases
 
-    def lease(self, order: Sequence[AnyResource], lease: Lease, now: Reading) -> bool:
+    def lease(self, user: object, order: Sequence[AnyResource], lease: Lease, now: Reading) -> bool:
         """Holds every resource if all are fresh, else none. Never waits: this is the warm path.
 
         Args:
+            user: Who always uses just these together; a group is kept for it.
             order: The resources, each after what it depends on.
             lease: Who holds them; it holds nothing yet.
             now: The present moment.
         """
-        current = self.current
-        held = lease.slots
-        last_use: Reading | None = None
-        since_use = 0.0
+        group = self._groups.get(user)
+        if group is None or self.observers or gap(group.used, now) > group.trusted_for:
+            return self._lease_each(user, order, lease, now)
         try:
-            for resource in order:
-                slot = current.get(resource)
-                if slot is None or slot.state is not WARM:
-                    break
-                if slot.used is not last_use:  # what was used together shares the reading
-                    last_use = slot.used
-                    since_use = gap(last_use, now)
-                if since_use > slot.trusted_for and slot.verdict(since_use, now) is not REUSE:
-                    break
-                if slot.probe is not None and not slot.probe(slot.value):
-                    break
-                held[resource] = slot
-            else:
-                self._hold(held.values(), lease, now)
-                return True
-        except Exception:  # noqa: BLE001, S110  a probe that fails: the verdict calls it suspect
-            pass
-        held.clear()
-        return False
+            for probe, value in group.probes:
+                if not probe(value):
+                    return False
+        except Exception:  # noqa: BLE001  a probe that fails: the verdict calls it suspect
+            return False
+        lease.group = group
+        group.hold(now)
+        return True
+
+    def _lease_each(
+        self, user: object, order: Sequence[AnyResource], lease: Lease, now: Reading
+    ) -> bool:
+        """Looks at each resource by itself; those that stay trusted for a while become a group."""
+        if self.ended:
+            return False
+        self.note_uses()
+        held: dict[AnyResource, Slot] = {}
+        for resource in order:
+            slot = self.current.get(resource)
+            if slot is None or slot.state is not WARM:
+                return False
+            if slot.verdict(gap(slot.used, now), now) is not REUSE:
+                return False
+            held[resource] = slot
+        self._hold(held.values(), lease, now)
+        if self.observers or any(slot.trusted_for < 0 for slot in held.values()):
+            lease.slots = held
+        else:
+            lease.group = self._group(user, held, now)
+        return True
+
+    def _group(self, user: object, slots: dict[AnyResource, Slot], now: Reading) -> Group:
+        """Keeps slots that were just held together; their one user more is the group from now on."""
+        if user in self._groups:
+            self._groups.pop(user).dissolve()
+        if len(self._groups) >= GROUPS:
+            self.dissolve()
+        group = self._groups[user] = Group(slots, now)
+        group.users = 1
+        return group
+
+    def dissolve(self) -> None:
+        """Ends every group: something is about to happen to slots, or to what they are used for."""
+        groups, self._groups = self._groups, {}
+        for group in groups.values():
+            group.dissolve()
+
+    def note_uses(self) -> None:
+        """Has every group write down its uses, so that slots and counters can be asked."""
+        for group in self._groups.values():
+            group.note()
 
     def _hold(self, slots: Collection[Slot], lease: Lease, now: Reading) -> None:
         """Counts the lease as a user of slots that are reused as they are."""
@@ -142,9 +148,8 @@ class LiveSet:
                 slot.invocation = lease.number
                 self.report(EventKind.REUSED, slot, gap=gap(slot.used, now))
                 slot.invocation = None
-        for slot in slots:  # slot.hold, without five calls on every invocation
-            slot.users += 1
-            slot.used = now
+        for slot in slots:
+            slot.hold(now)
             slot.counters.reuses += 1
 
     async def acquire(self, order: Sequence[AnyResource], lease: Lease) -> None:
@@ -164,7 +169,7 @@ class LiveSet:
         begun = self.clock.read()
         async with Within(lease.seconds_left(), f"waiting for {waits_for}", "the time left"):
             for _ in range(ROUNDS):
-                missing = [resource for resource in order if resource not in lease.slots]
+                missing = [resource for resource in order if lease.slot_of(resource) is None]
                 if self._hold_judged(missing, lease, judged):
                     return
                 await self._prove(missing, lease, judged)
@@ -191,31 +196,22 @@ class LiveSet:
         lease.slots.update(ready)
         return True
 
-    def release(self, lease: Lease, now: Reading) -> None:
-        """Lets go of everything that the lease holds. Never waits."""
-        for slot in lease.slots.values():  # slot.release, without five calls on every invocation
-            slot.users -= 1
-            slot.used = now
-            if slot.state is RETIRING:
-                slot.left()
-        lease.slots.clear()
-        lease.over = True
-
     async def get(self, resource: AnyResource, lease: Lease | None) -> Any:
         """Returns a resource's live value, held by the lease if there is one that is not over."""
         self.refuse_if_ended()
-        if lease is not None and resource in lease.slots:
-            return lease.slots[resource].value
+        held = lease.slot_of(resource) if lease is not None else None
+        if held is not None:
+            return held.value
         own = Lease(self, lease.number if lease is not None else None, within=lease)
         try:
             await self.acquire(self.order([resource]), own)
             if lease is None or lease.over:  # it may have ended while this one waited
                 return own.slots[resource].value
-            for item in [item for item in own.slots if item not in lease.slots]:
+            for item in [item for item in own.slots if lease.slot_of(item) is None]:
                 lease.slots[item] = own.slots.pop(item)
             return lease.slots[resource].value
         finally:
-            self.release(own, self.clock.read())
+            own.release(self.clock.read())
 
     def lazy(self, resource: AnyResource, lease: Lease | None = None) -> Lazy[Any]:
         """Returns an accessor that makes the resource live when it is awaited."""
@@ -248,7 +244,24 @@ class LiveSet:
             raise
         return before
 
+    def distrust(self, resources: Collection[AnyResource]) -> None:
+        """Makes values suspect; none named: all that can go stale."""
+        self.dissolve()
+        for resource, slot in self.current.items():
+            if resource in resources or (not resources and slot.recipe.perishable):
+                slot.distrust()
+
     # -- the end
+
+    def end(self, reason: str) -> None:
+        """Hands out nothing any more. The first reason stays."""
+        self.ended = self.ended or reason
+        self.dissolve()
+
+    def abandon(self, reason: str) -> None:
+        """Hands out nothing any more, and touches nothing."""
+        self.ended = reason
+        self._groups = {}
 
     def refuse_if_ended(self) -> None:
         """Raises an error when nothing can be handed out any more.
@@ -266,11 +279,9 @@ class LiveSet:
 
     def take_closing(self) -> list[asyncio.Task[None]]:
         """Returns the tasks in which retired values are being closed, each once."""
-        if not self._retired:
-            return []
-        closing = {slot: task for slot in self._retired if (task := slot.closing) is not None}
-        self._retired = [
-            slot for slot in self._retired if slot not in closing and slot.state is not State.CLOSED
+        closing = {slot: task for slot in self.retired if (task := slot.closing) is not None}
+        self.retired = [
+            slot for slot in self.retired if slot not in closing and slot.state is not State.CLOSED
         ]
         return list(closing.values())
 
@@ -299,6 +310,7 @@ class LiveSet:
 
         What is just being started on a value that is outlived, but works, is served once and goes then.
         """
+        self.dissolve()
         for other in [item for item in self._alive if slot in item.built_on]:
             if outlived and other.state is State.STARTING:
                 other.outlive()
@@ -306,7 +318,7 @@ class LiveSet:
             other.invocation = slot.invocation
             self.retire(other, f"{slot.name}: {reason}", outlived=outlived)
         slot.retire(reason)
-        self._retired = [*(item for item in self._retired if item.state is not State.CLOSED), slot]
+        self.retired = [*(item for item in self.retired if item.state is not State.CLOSED), slot]
 
     def loop_ends(self) -> bool:
         """Whether every task of the loop is being cancelled; then the teardown has begun."""
@@ -339,6 +351,7 @@ class LiveSet:
     ) -> None:
         """Judges each live value once; checks and refreshes side by side what needs it."""
         self.refuse_if_ended()
+        self.dissolve()
         now = self.clock.read()
         slots = [slot for item in order if (slot := self.current.get(item)) is not None]
         for slot in slots:

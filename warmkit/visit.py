@@ -13,8 +13,8 @@ from warmkit.environment import Environment
 from warmkit.errors import CloseError, StartError, UsageError
 from warmkit.events import Event, EventKind, Observer, tell
 from warmkit.inject import Invocation, Lazy, Need, Wants
+from warmkit.lease import AnyResource, Lease
 from warmkit.life import Life, begin
-from warmkit.live import AnyResource, Lease
 from warmkit.resource import is_lasting, is_resource
 
 MARGIN = 0.05
@@ -45,7 +45,7 @@ class Visit(Lease):
         self, environment: Environment, context: object, observers: tuple[Observer, ...]
     ) -> None:
         live = environment.live
-        self.live = live
+        self.owner = self.live = live
         self.slots = {}
         self.environment = environment
         self.lives: dict[AnyResource, Life] = {}
@@ -99,7 +99,7 @@ class Visit(Lease):
         order = self.live.order(resources)
         await self.live.acquire([item for item in order if is_lasting(item)], self)
         if self.over:  # it ended while this, awaited by a task that it left behind, was under way
-            self.live.release(self, self.environment.clock.read())
+            self.release(self.environment.clock.read())
         for item in order:
             if not is_lasting(item):
                 await self._start_once(item)
@@ -159,7 +159,13 @@ class Visit(Lease):
             return self._lazy(need.resource)
         if need.resource in self.lives:
             return self.lives[need.resource].value
-        return self.slots[need.resource].value
+        return self.value_of(need.resource)
+
+    def value_of(self, resource: AnyResource) -> Any:
+        """Returns the value that it holds of a resource."""
+        slot = self.slot_of(resource)
+        assert slot is not None, f"{resource.name!r} is not held"
+        return slot.value
 
     def _lazy(self, resource: AnyResource) -> Lazy[Any]:
         if is_lasting(resource):
@@ -221,7 +227,7 @@ class Visit(Lease):
         self.ending = True
         now = self.environment.clock.read()
         self.environment.idle_since = now
-        self.live.release(self, now)
+        self.release(now)
         if self.live.observers and self.number:
             self._tell(EventKind.INVOCATION_FINISHED, seconds=gap(self.begun, now), error=error)
 

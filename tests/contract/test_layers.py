@@ -14,6 +14,7 @@ ROWS = [
     {"resource"},
     {"graph", "life"},
     {"slot"},
+    {"lease"},
     {"live", "teardown"},
     {"environment"},
     {"hosts"},

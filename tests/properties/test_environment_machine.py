@@ -40,8 +40,9 @@ steps = st.sampled_from(
 
 
 class Lives(RuleBasedStateMachine):
-    @initialize()
-    def begin(self):
+    @initialize(plain=st.booleans())
+    def begin(self, plain):
+        """A plain one has no observer and nothing that ages: then resources are leased in groups."""
         self.clock = VirtualClock()
         self.loop = VirtualLoop(self.clock)
         self.recorder = EventRecorder()
@@ -52,13 +53,14 @@ class Lives(RuleBasedStateMachine):
         self.overrides = []
         self.count = 0
         self.ending = False
-        self.make_resources()
+        self.observers = [] if plain else [self.recorder]
+        self.make_resources(max_age=None if plain else 400)
         self.environment = None
         self.over = asyncio.Event()
         self.root = self.loop.create_task(self.keep_environment())
         self.tick(1)
 
-    def make_resources(self):
+    def make_resources(self, max_age):
         def fake(name, needs=(), **options):
             made = FakeResource(
                 name,
@@ -72,7 +74,7 @@ class Lives(RuleBasedStateMachine):
             setattr(self, name, made)
             return made
 
-        base = fake("base", check_after=5, max_age=400)
+        base = fake("base", check_after=5, max_age=max_age)
         other = fake("other", checked=False)
         middle = fake("middle", [base], refreshes=self.steps_of("middle", "refresh"), max_gap=60)
         top = fake("top", [middle, other], checked=False)
@@ -119,7 +121,7 @@ class Lives(RuleBasedStateMachine):
                     value.use()
 
     async def keep_environment(self):
-        async with Environment(clock=self.clock, observers=[self.recorder]) as environment:
+        async with Environment(clock=self.clock, observers=self.observers) as environment:
             self.environment = environment
             self.context = contextvars.copy_context()
             await self.over.wait()
@@ -288,6 +290,7 @@ class Lives(RuleBasedStateMachine):
         assert (self.visits, self.others) == ({}, [])
         if not self.ending:
             live = self.environment.live
+            live.dissolve()
             assert [slot.name for slot in live.alive() if slot.users != self.built_on(slot)] == []
         self.over.set()
         self.loop.run_until_complete(asyncio.wait([self.root], timeout=60))

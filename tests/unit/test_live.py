@@ -802,7 +802,7 @@ def test_retired_slots_are_forgotten(inside, clock):
             clock.advance(1)
             await environment.get(db.resource)
             await asyncio.sleep(0)
-        return len(environment.live._retired)
+        return len(environment.live.retired)
 
     assert scenario < 10
 

@@ -34,6 +34,8 @@ _log = logging.getLogger("warmkit")
 SETTLE = 0.25
 """Seconds for retired values to close before the loop stands still again."""
 
+_running_loop = asyncio._get_running_loop  # noqa: SLF001  for event loops' own use: it raises nothing
+
 LOOK = 0.1
 """Seconds after which a thread that waits for another one's loop looks whether that still exists."""
 
@@ -44,8 +46,10 @@ class Served(Protocol[R_co]):
     is_async: bool
     __name__: str
 
-    def invoke(self, event: object, context: object = None) -> Coroutine[Any, Any, R_co]:
-        """Serves one invocation in the running loop."""
+    def invoke_in(
+        self, environment: Environment, event: object, context: object
+    ) -> Coroutine[Any, Any, R_co]:
+        """Serves one invocation in the environment's loop, which runs."""
         ...
 
     def call_beside(
@@ -60,6 +64,9 @@ class PersistentLoop:
 
     Safe for any number of threads: one drives, the others hand their work over and take the loop when the
     driver's own call is done.
+
+    Attributes:
+        driven_by: The thread that drives it at the moment; 0: it stands still.
     """
 
     def __init__(self) -> None:
@@ -67,16 +74,25 @@ class PersistentLoop:
         self._driver = threading.Lock()
         self._changed = threading.Condition()
         self._followers = 0
-        self._driving = 0
+        self.driven_by = 0
 
     def run(self, work: Coroutine[Any, Any, T], *, context: Context | None = None) -> T:
         """Runs a coroutine to its end, with the context variables of the context, and returns its result."""
-        if self._take_the_wheel():
-            try:
-                return self._drive(work, context)
-            finally:
-                self._hand_over()
-        return self._follow(work if context is None else _within(context, work))
+        if not self._driver.acquire(False):
+            return self._follow(work if context is None else _within(context, work))
+        self.driven_by = threading.get_ident()
+        task: asyncio.Task[T] | None = None
+        try:
+            task = self.loop.create_task(work, context=context)
+            return self.loop.run_until_complete(task)
+        except BaseException:
+            if task is not None and not task.done():  # Ctrl-C, from whatever the loop was running
+                task.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    self.loop.run_until_complete(task)
+            raise
+        finally:
+            self._hand_over()
 
     def step(self, function: Callable[[], T]) -> T:
         """Calls a function while the loop does nothing else: at once where it stands still, else on it."""
@@ -86,17 +102,6 @@ class PersistentLoop:
             return function()
         finally:
             self._hand_over()
-
-    def _drive(self, work: Coroutine[Any, Any, T], context: Context | None) -> T:
-        task = self.loop.create_task(work, context=context)
-        try:
-            return self.loop.run_until_complete(task)
-        except BaseException:
-            if not task.done():  # Ctrl-C or an exit, from whatever the loop was just running
-                task.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    self.loop.run_until_complete(task)
-            raise
 
     def _follow(self, work: Coroutine[Any, Any, T]) -> T:
         future = asyncio.run_coroutine_threadsafe(_contained(work), self.loop)
@@ -123,17 +128,12 @@ class PersistentLoop:
     def _take_the_wheel(self) -> bool:
         if not self._driver.acquire(blocking=False):
             return False
-        self._driving = threading.get_ident()
+        self.driven_by = threading.get_ident()
         return True
-
-    @property
-    def is_driven_from_here(self) -> bool:
-        """Whether this very thread is in the middle of something here: an observer, or a probe."""
-        return self._driving == threading.get_ident()
 
     def _hand_over(self) -> None:
         """Lets another thread drive. One that is not counted yet will find the lock free by itself."""
-        self._driving = 0
+        self.driven_by = 0
         self._driver.release()
         if self._followers:
             self._announce()
@@ -274,40 +274,32 @@ def serve(handler: Served[T], event: object, context: object) -> T:
     Raises:
         InsideLoopError: An event loop runs in this thread.
     """
-    if _is_loop_running():
+    if _running_loop() is not None:
         raise InsideLoopError(handler.__name__)
-    environment = _environment_elsewhere()
-    if environment is not None and environment.loop is not None:
-        return _serve(
-            RemoteLoop(environment, environment.loop), handler, environment, event, context
-        )
+    elsewhere = _environment_elsewhere()
+    if elsewhere is not None and elsewhere.loop is not None:
+        remote = RemoteLoop(elsewhere, elsewhere.loop)
+        if handler.is_async:
+            return remote.run(handler.invoke_in(elsewhere, event, context))
+        return handler.call_beside(elsewhere, event, context, remote)
     host = persistent_loop()
-    if host.is_driven_from_here:
+    if host.driven_by == threading.get_ident():  # an observer, or a probe
         raise InsideLoopError(handler.__name__)
     environment = default_environment(host.loop)
     try:
-        return _serve(host, handler, environment, event, context)
+        if handler.is_async:
+            return host.run(handler.invoke_in(environment, event, context))
+        return handler.call_beside(environment, event, context, host)
     finally:
-        closing = environment.live.take_closing()
-        if closing:
-            host.run(_settle(closing))
-
-
-def _serve(
-    host: PersistentLoop | RemoteLoop,
-    handler: Served[T],
-    environment: Environment,
-    event: object,
-    context: object,
-) -> T:
-    if handler.is_async:
-        return host.run(handler.invoke(event, context))
-    return handler.call_beside(environment, event, context, host)
+        if environment.live.retired:
+            host.run(_settle(environment.live.take_closing()))
 
 
 async def _settle(closing: Iterable[asyncio.Task[None]]) -> None:
     """Lets retired values close while the loop still runs: nobody knows when it will run again."""
-    await asyncio.wait(set(closing), timeout=SETTLE)
+    closing = set(closing)
+    if closing:
+        await asyncio.wait(closing, timeout=SETTLE)
 
 
 def close_from_outside(handler: Served[object], budget: float) -> None:
@@ -317,7 +309,7 @@ def close_from_outside(handler: Served[object], budget: float) -> None:
         InsideLoopError: An event loop runs in this thread.
         TeardownError: Some resources did not close.
     """
-    if _is_loop_running():
+    if _running_loop() is not None:
         raise InsideLoopError(handler.__name__)
     environment = _environment_elsewhere()
     if environment is not None and environment.loop is not None:
@@ -329,7 +321,7 @@ def close_from_outside(handler: Served[object], budget: float) -> None:
 
 def environment_here() -> Environment:
     """Returns the environment that an invocation from here is served by."""
-    if _is_loop_running():
+    if _running_loop() is not None:
         return current_environment()
     return _environment_elsewhere() or default_environment(persistent_loop().loop)
 
@@ -337,7 +329,7 @@ def environment_here() -> Environment:
 def prewarm_in_init(resources: Iterable[Resource[Any]]) -> None:
     """Starts what is eager, in the init phase of AWS's Python runtime. A failure is left to the first use."""
     eager = [resource for resource in resources if starts_in_init(resource)]
-    if not eager or _is_loop_running():
+    if not eager or _running_loop() is not None:
         return
     host = persistent_loop()
     environment = default_environment(host.loop)
@@ -353,11 +345,3 @@ def _environment_elsewhere() -> Environment | None:
     if environment is None or environment.loop is None or not environment.loop.is_running():
         return None
     return None if _kept and environment.loop is _kept[0].loop else environment
-
-
-def _is_loop_running() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

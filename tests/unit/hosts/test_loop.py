@@ -275,6 +275,7 @@ def test_threads_that_call_at_once_share_one_loop_and_one_value(kind):
     for _ in range(5):
         assert gathered(handler, 16) == [(number, 1) for number in range(16)]
     live = handler.environment.live
+    live.dissolve()
     assert [slot.users for slot in live.current.values()] == [0]
     handler.close()
     assert db.log == ["start 1", "close 1"]

@@ -1,0 +1,90 @@
+"""What is leased together again and again: a group, which nobody notices but the clock."""
+
+import asyncio
+import gc
+import weakref
+
+import pytest
+
+from warmkit import Environment, EnvironmentClosedError, warm_handler
+from warmkit.lease import Lease
+from warmkit.live import GROUPS
+from warmkit.testing import FakeResource
+
+
+def test_handlers_made_anew_for_each_invocation_are_not_kept(inside):
+    db = FakeResource("db")
+
+    def made():
+        @warm_handler(db=db.resource)
+        async def handler(event, db):
+            return db.use()
+
+        return handler
+
+    @inside
+    async def scenario(environment):
+        kept = weakref.WeakSet()
+        for _ in range(2 * GROUPS):
+            handler = made()
+            kept.add(handler)
+            for _ in range(3):
+                await handler.invoke(1)
+        del handler
+        gc.collect()
+        live = environment.live
+        slot = live.current[db.resource]
+        counted = slot.users
+        live.dissolve()
+        return len(kept) <= GROUPS, counted <= GROUPS, slot.users, environment.statistics
+
+    few, counted, users, statistics = scenario
+    assert (few, counted, users) == (True, True, 0)
+    assert statistics.resources["db"].reuses == 2 * GROUPS * 3 - 1
+
+
+@pytest.mark.parametrize("end", ["end", "abandon"])
+def test_nothing_is_leased_once_the_end_has_begun(end, inside):
+    db = FakeResource("db")
+
+    @warm_handler(db=db.resource)
+    async def handler(event, db):
+        return db.use()
+
+    @inside
+    async def scenario(environment):
+        live = environment.live
+        for _ in range(3):
+            await handler.invoke(1)
+        order, now = [db.resource], environment.clock.read()
+        before = live.lease(handler, order, Lease(live), now)
+        getattr(live, end)("is over")
+        after = live.lease(handler, order, Lease(live), now)
+        live.ended = ""  # or it would not be closed
+        return before, after
+
+    assert scenario == (True, False)
+    assert db.log == ["start 1", "close 1"]
+
+
+def test_a_host_whose_environment_was_closed_meanwhile_serves_with_the_next_one():
+    db = FakeResource("db")
+
+    @warm_handler(db=db.resource)
+    async def handler(event, db):
+        return db.use()
+
+    async def main():
+        closed = handler.environment
+        first = await handler.invoke(1)
+        await closed.aclose()
+        second = await handler.invoke_in(closed, 1, None)
+        await handler.environment.aclose()
+        async with Environment() as entered:
+            await entered.aclose()
+            with pytest.raises(EnvironmentClosedError):
+                await handler.invoke_in(entered, 1, None)
+        return first, second
+
+    assert asyncio.run(main()) == (1, 2)
+    assert db.log == ["start 1", "close 1", "start 2", "close 2"]
