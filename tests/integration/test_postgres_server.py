@@ -170,6 +170,17 @@ def test_statements_can_be_told_apart_and_forgotten(postgres: PostgresServer) ->
     assert postgres.statements() == []
 
 
+def test_a_connection_that_was_refused_is_not_counted_as_open(postgres: PostgresServer) -> None:
+    """The server authorizes it, refuses it for another reason, and logs no disconnection."""
+    elsewhere = postgres.dsn.rpartition("/")[0] + "/no_such_database"
+    with pytest.raises(asyncpg.InvalidCatalogNameError):
+        with_connection(elsewhere, lambda c: c.execute("SELECT 1"))
+    postgres.forget_statements()
+    assert postgres.peak_connections == 0
+    with_connection(postgres.dsn, lambda c: c.execute("SELECT 1"))
+    assert postgres.peak_connections == 1
+
+
 def test_backends_can_be_listed_and_terminated(postgres: PostgresServer) -> None:
     ended = (
         asyncpg.PostgresError,

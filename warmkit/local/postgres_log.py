@@ -24,17 +24,25 @@ PREFIX = "%p\t%a\t"
 READY = "database system is ready to accept connections"
 """The message of a server that finished its start."""
 
-_ENTRY = re.compile(r"^(\d+)\t([^\t\n]*)\tLOG:  (.*(?:\n\t.*)*)", re.MULTILINE)
+_ENTRY = re.compile(r"^(\d+)\t([^\t\n]*)\t(LOG|FATAL):  (.*(?:\n\t.*)*)", re.MULTILINE)
 _STATEMENT = re.compile(r"(?:statement|execute (?!fetch from ).*?): (.*)", re.DOTALL)
 _CONNECTED = re.compile(r"connection authorized: (?:.* application_name=(.*))?")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One informational log entry."""
+    """One log entry: what was done, or why a session ended.
+
+    Attributes:
+        pid: The process that serves the client.
+        application_name: The client's; may be empty.
+        fatal: The session ends with it.
+        message: The text.
+    """
 
     pid: int
     application_name: str
+    fatal: bool
     message: str
 
     @property
@@ -45,9 +53,10 @@ class Entry:
 
 
 def entries(log: str) -> Iterator[Entry]:
-    """Yield the informational entries of a log."""
-    for pid, application_name, message in _ENTRY.findall(log):
-        yield Entry(int(pid), application_name, message.replace("\n\t", "\n"))
+    """Yield the entries of a log that say what was done, and why sessions ended."""
+    for pid, application_name, level, message in _ENTRY.findall(log):
+        text = message.replace("\n\t", "\n")
+        yield Entry(int(pid), application_name, level == "FATAL", text)
 
 
 class ClientLog:
@@ -93,7 +102,7 @@ class ClientLog:
             self._peak = max(self._peak, len(self._open))
 
     def _apply(self, entry: Entry) -> None:
-        if entry.message.startswith("disconnection: "):
+        if entry.fatal or entry.message.startswith("disconnection: "):
             self._open.discard(entry.pid)
         elif entry.message == READY:
             self._open.clear()  # a server that died did not log its disconnections
