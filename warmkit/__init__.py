@@ -25,7 +25,7 @@ from warmkit.errors import (
     WrongLoopError,
     YieldError,
 )
-from warmkit.events import Event, EventKind, Observer, State
+from warmkit.events import Call, Event, EventKind, Observer, State
 from warmkit.handler import WarmHandler, warm_handler
 from warmkit.inject import Context, Invocation, Lazy
 from warmkit.resource import Resource, resource
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from warmkit.hosts.platform import concurrency
 
 __all__ = [
+    "Call",
     "CheckError",
     "CloseError",
     "Context",

@@ -195,12 +195,23 @@ class Environment:
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Calls the observer with each event from now on; returns the function that stops it."""
         live = self.live
-        live.observers = (*live.observers, observer)
+        live.observe([*live.observers, observer])
 
         def stop() -> None:
-            live.observers = tuple(item for item in live.observers if item is not observer)
+            live.observe(item for item in live.observers if item is not observer)
 
         return stop
+
+    async def settle(self) -> None:
+        """Ends what a freeze must not catch. Hosts await it when an invocation is over, before they say so.
+
+        Retired values are closed, and observers let go of what they keep (spans are exported). A host of
+        your own that awaits `handler.invoke` does the same, once it has the result. What goes wrong is logged.
+        """
+        if self.live.retired or self.live.settlers:
+            from warmkit.settle import settle
+
+            await settle(self.live)
 
     @property
     def statistics(self) -> Statistics:
@@ -320,12 +331,16 @@ class Environment:
         return self._teardown
 
     async def _tear_down(self, budget: float) -> list[ResourceError]:
-        from warmkit.teardown import tear_down  # most environments are frozen, and never closed
+        from warmkit.settle import settle_observers  # most environments are never closed
+        from warmkit.teardown import tear_down
 
+        now = asyncio.get_running_loop().time
+        ends = now() + budget
         try:
             return await tear_down(self.live.alive(), budget=budget)
         finally:
             await self.live.stop_watching()
+            await settle_observers(self.live.settlers, seconds=ends - now())
 
     def _close_with_loop(self) -> None:
         """Somebody cancels every task of the loop: `asyncio.run` does so before it closes it."""

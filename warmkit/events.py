@@ -5,9 +5,9 @@ numbers only.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeGuard
 
 _log = logging.getLogger("warmkit")
 
@@ -72,6 +72,21 @@ class EventKind(StrEnum):
     CLOSE_FAILED = "close failed"
 
 
+class Call:
+    """What a handler was called with. Its repr shows nothing of it.
+
+    Attributes:
+        event: The event, as the host passed it.
+        context: The host's context; None: it passed none.
+    """
+
+    __slots__ = ("context", "event")
+
+    def __init__(self, event: object, context: object) -> None:
+        self.event = event
+        self.context = context
+
+
 class Event(NamedTuple):
     """One thing that happened, told when it is over.
 
@@ -84,6 +99,7 @@ class Event(NamedTuple):
         gap: Seconds since the resource (or environment) was last used; 0 the first time.
         reason: Why: the verdict's or retirement's reason; "rebuild" for a start that replaces a value.
         error: What failed, if it did.
+        call: What the handler was called with, in events of the invocation itself.
     """
 
     kind: EventKind
@@ -94,10 +110,41 @@ class Event(NamedTuple):
     gap: float = 0.0
     reason: str = ""
     error: BaseException | None = None
+    call: Call | None = None
 
 
 Observer: TypeAlias = Callable[[Event], None]
-"""Called with each event, in the thread and task in which it happens."""
+"""Called with each event, in the thread and task in which it happens.
+
+It may have two methods more: those of `Listener` and of `Settler`.
+"""
+
+
+class Listener(Protocol):
+    """An observer that is sometimes not there: asked at each invocation, until it says yes."""
+
+    def listens(self) -> bool:
+        """Whether it wants events."""
+        ...
+
+
+class Settler(Protocol):
+    """An observer that keeps something which a freeze must not catch."""
+
+    def settle(self) -> Awaitable[object]:
+        """Lets go of it; awaited before the environment may be frozen, and when it has closed everything."""
+        ...
+
+
+def listens(observer: Observer) -> bool:
+    """Whether an observer wants events; a plain function does."""
+    asked: Any = getattr(observer, "listens", None)
+    return asked is None or bool(asked())
+
+
+def is_settler(observer: object) -> TypeGuard[Settler]:
+    """Whether an observer has something to let go of before a freeze."""
+    return callable(getattr(observer, "settle", None))
 
 
 def tell(observers: tuple[Observer, ...], event: Event) -> None:

@@ -149,7 +149,7 @@ class WarmHandler(Generic[R]):
         """
         if environment.live.ended:
             environment = current_environment()
-        visit = Visit(environment, context, self._observers)
+        visit = Visit(environment, event, context, self._observers)
         token = current_lease.set(visit)
         try:
             arguments = self._arguments_if_fresh(visit)
@@ -184,17 +184,18 @@ class WarmHandler(Generic[R]):
             context: Passed on as it is.
             host: Runs what has to do with the environment.
         """
-        visit = host.step(lambda: Visit(environment, context, self._observers))
-        token = current_lease.set(visit)
-        shared = copy_context()  # what its own resources set there, the function sees
+        shared = (
+            copy_context()
+        )  # for all of it: what observers and resources set, the function sees
+        visit = host.step(lambda: shared.run(Visit, environment, event, context, self._observers))
+        shared.run(current_lease.set, visit)
         try:
             arguments = host.step(lambda: self._arguments_if_fresh(visit))
             if arguments is None:
                 arguments = host.run(self._arguments_made_live(visit), context=shared)
-            call = partial(self._function, *self._positional(event, context), **arguments)
-            result = shared.run(call) if visit.lives else call()
+            result = shared.run(self._function, *self._positional(event, context), **arguments)
             if inspect.iscoroutine(result):  # an async def behind somebody's synchronous decorator
-                result = host.run(result)
+                result = host.run(result, context=shared)
         except BaseException as error:
             host.run(visit.end(error), context=shared)
             raise
@@ -202,9 +203,7 @@ class WarmHandler(Generic[R]):
             if visit.lives:
                 host.run(visit.end(None), context=shared)
             else:
-                host.step(lambda: visit.leave(None))
-        finally:
-            current_lease.reset(token)
+                host.step(lambda: shared.run(visit.leave, None))
         return cast("R", result)
 
     # -- one invocation

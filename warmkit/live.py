@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from warmkit.clock import Clock, Reading, Within, gap, outlast
 from warmkit.errors import CyclicDependencyError, EnvironmentClosedError, ResourceError, StartError
-from warmkit.events import Counters, Event, EventKind, Observer, State, tell
+from warmkit.events import Counters, Event, EventKind, Observer, Settler, State, is_settler, tell
 from warmkit.freshness import Verdict
 from warmkit.graph import ordered
 from warmkit.inject import Lazy
@@ -49,6 +49,7 @@ class LiveSet:
         counters: Name and counters of each resource that was ever used.
         current: The current slot of each resource.
         ended: Why nothing can be started any more; empty: it can.
+        settlers: Those of the observers that have something to let go of before a freeze.
         retired: Slots out of use whose closing nobody has waited for.
         substitutes: What stands in for a resource.
     """
@@ -61,7 +62,9 @@ class LiveSet:
         on_loop_end: Callable[[], None],
     ) -> None:
         self.clock = clock
-        self.observers: tuple[Observer, ...] = tuple(observers)
+        self.observers: tuple[Observer, ...] = ()
+        self.settlers: tuple[Settler, ...] = ()
+        self.observe(observers)
         self.context: contextvars.Context | None = None
         self.counters: dict[AnyResource, tuple[str, Counters]] = {}
         self.current: dict[AnyResource, Slot] = {}
@@ -73,6 +76,11 @@ class LiveSet:
         self._alive: list[Slot] = []
         self._watch: asyncio.Task[None] | None = None
         self._on_loop_end = on_loop_end
+
+    def observe(self, observers: Iterable[Observer]) -> None:
+        """Tells these what happens from now on, and nobody else."""
+        self.observers = tuple(observers)
+        self.settlers = tuple(item for item in self.observers if is_settler(item))
 
     # -- leases
 

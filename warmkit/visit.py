@@ -11,7 +11,7 @@ from typing import Any
 from warmkit.clock import Within, gap
 from warmkit.environment import Environment
 from warmkit.errors import CloseError, StartError, UsageError
-from warmkit.events import Event, EventKind, Observer, tell
+from warmkit.events import Call, Event, EventKind, Observer, listens, tell
 from warmkit.inject import Invocation, Lazy, Need, Wants
 from warmkit.lease import AnyResource, Lease
 from warmkit.life import Life, begin
@@ -28,8 +28,9 @@ class Visit(Lease):
 
     Args:
         environment: Who serves it.
+        event: What the handler is called with.
         context: The host's.
-        observers: The handler's own; the environment is told of them if need be.
+        observers: The handler's own; the environment is told of those that listen.
 
     Attributes:
         environment: Who serves it.
@@ -39,10 +40,15 @@ class Visit(Lease):
     """
 
     ending = False
+    _call: Call | None = None  # made for observers only
     _starting: Mapping[AnyResource, asyncio.Event] = MappingProxyType({})  # what is being started
 
     def __init__(
-        self, environment: Environment, context: object, observers: tuple[Observer, ...]
+        self,
+        environment: Environment,
+        event: object,
+        context: object,
+        observers: tuple[Observer, ...],
     ) -> None:
         live = environment.live
         self.owner = self.live = live
@@ -54,9 +60,10 @@ class Visit(Lease):
         self.begun = environment.clock.read()
         self.number = environment.invocations = environment.invocations + 1
         for observer in observers:
-            if observer not in live.observers:
+            if observer not in live.observers and listens(observer):
                 environment.observe(observer)
         if live.observers:
+            self._call = Call(event, context)
             self._tell(EventKind.INVOCATION_STARTED, gap=self._gap())
 
     def facts(self) -> Invocation:
@@ -243,7 +250,10 @@ class Visit(Lease):
     ) -> None:
         if self.live.observers:
             name = resource.name if resource is not None else None
-            event = Event(kind, self.environment.id, self.number, name, seconds, gap, reason, error)
+            call = self._call if name is None else None
+            event = Event(
+                kind, self.environment.id, self.number, name, seconds, gap, reason, error, call
+            )
             tell(self.live.observers, event)
 
 

@@ -16,6 +16,7 @@ ROWS = [
     {"slot"},
     {"lease"},
     {"live", "teardown"},
+    {"settle"},
     {"environment"},
     {"hosts"},
     {"visit"},

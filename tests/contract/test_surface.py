@@ -11,6 +11,7 @@ import warmkit.testing
 SURFACE = [
     "CheckError",
     "CloseError",
+    "Call",
     "Context",
     "CyclicDependencyError",
     "DefinitionError",

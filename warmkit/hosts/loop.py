@@ -31,8 +31,8 @@ T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 _log = logging.getLogger("warmkit")
 
-SETTLE = 0.25
-"""Seconds for retired values to close before the loop stands still again."""
+LEFT = 0.25
+"""Seconds for tasks that were left behind to note that the loop ends."""
 
 _running_loop = asyncio._get_running_loop  # noqa: SLF001  for event loops' own use: it raises nothing
 
@@ -180,7 +180,7 @@ async def _cancel_what_is_left() -> None:
     for task in left:
         task.cancel()
     if left:
-        await asyncio.wait(left, timeout=SETTLE)
+        await asyncio.wait(left, timeout=LEFT)
 
 
 async def _within(context: Context, work: Coroutine[Any, Any, T]) -> T:
@@ -291,15 +291,8 @@ def serve(handler: Served[T], event: object, context: object) -> T:
             return host.run(handler.invoke_in(environment, event, context))
         return handler.call_beside(environment, event, context, host)
     finally:
-        if environment.live.retired:
-            host.run(_settle(environment.live.take_closing()))
-
-
-async def _settle(closing: Iterable[asyncio.Task[None]]) -> None:
-    """Lets retired values close while the loop still runs: nobody knows when it will run again."""
-    closing = set(closing)
-    if closing:
-        await asyncio.wait(closing, timeout=SETTLE)
+        if environment.live.retired or environment.live.settlers:
+            host.run(environment.settle())
 
 
 def close_from_outside(handler: Served[object], budget: float) -> None:

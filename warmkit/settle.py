@@ -1,0 +1,45 @@
+"""Ends what a freeze must not catch: values that are being closed, and what observers keep.
+
+Nobody knows when the loop runs again after an invocation. Nothing here fails: what goes wrong is logged.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from warmkit.events import Settler
+from warmkit.live import LiveSet
+
+_log = logging.getLogger("warmkit")
+
+CLOSING = 0.25
+"""Seconds for retired values to close before the loop stands still again."""
+
+
+async def settle(live: LiveSet) -> None:
+    """Lets retired values close, and observers let go of what they keep, side by side."""
+    settling = [asyncio.create_task(_settled(settler)) for settler in live.settlers]
+    closing = live.take_closing()
+    if closing:
+        await asyncio.wait(closing, timeout=CLOSING)
+    if settling:
+        await asyncio.wait(settling)
+
+
+async def settle_observers(settlers: Iterable[Settler], *, seconds: float) -> None:
+    """Lets observers let go of what they keep, at the end of an environment.
+
+    Args:
+        settlers: The observers.
+        seconds: For all of them.
+    """
+    settling = [asyncio.create_task(_settled(settler)) for settler in settlers]
+    if settling:
+        await asyncio.wait(settling, timeout=max(0.0, seconds))
+
+
+async def _settled(settler: Settler) -> None:
+    try:
+        await settler.settle()
+    except Exception:  # noqa: BLE001  an observer's failure is never the invocation's
+        _log.exception("the observer %r failed to settle", settler)
