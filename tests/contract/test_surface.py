@@ -9,9 +9,9 @@ import warmkit.resources
 import warmkit.testing
 
 SURFACE = [
+    "Call",
     "CheckError",
     "CloseError",
-    "Call",
     "Context",
     "CyclicDependencyError",
     "DefinitionError",
