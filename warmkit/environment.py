@@ -322,7 +322,8 @@ class Environment:
             raise cancelled
         errors = teardown.result()
         if errors:
-            raise TeardownError(f"{len(errors)} of the resources did not close", errors)
+            names = ", ".join(sorted({error.resource for error in errors}))
+            raise TeardownError(f"these resources did not close: {names}", errors)
 
     def _begin_teardown(self, budget: float) -> asyncio.Task[list[ResourceError]]:
         if self._teardown is None:

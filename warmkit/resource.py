@@ -241,6 +241,19 @@ class ResourceDecorator(Protocol):
     def __call__(self, factory: Callable[..., T], /) -> Resource[T]: ...
 
 
+class UnenteredDecorator(Protocol):
+    """`resource(enter=False, ...)`, waiting for its factory: a context manager is a value like any other."""
+
+    @overload
+    def __call__(self, factory: Callable[..., AsyncIterator[T]], /) -> Resource[T]: ...
+    @overload
+    def __call__(self, factory: Callable[..., Iterator[T]], /) -> Resource[T]: ...
+    @overload
+    def __call__(self, factory: Callable[..., Coroutine[Any, Any, T]], /) -> Resource[T]: ...
+    @overload
+    def __call__(self, factory: Callable[..., T], /) -> Resource[T]: ...
+
+
 @overload
 def resource(factory: Callable[..., AbstractAsyncContextManager[T, Any]], /) -> Resource[T]: ...
 @overload
@@ -253,6 +266,25 @@ def resource(factory: Callable[..., Iterator[T]], /) -> Resource[T]: ...
 def resource(factory: Callable[..., Coroutine[Any, Any, T]], /) -> Resource[T]: ...
 @overload
 def resource(factory: Callable[..., T], /) -> Resource[T]: ...
+@overload
+def resource(  # type: ignore[overload-overlap]  # False is a bool too, and told apart first
+    *,
+    name: str | None = None,
+    scope: Scope = "environment",
+    alive: Probe[Any] | None = None,
+    check: Work[Any] | None = None,
+    check_after: float = 1.0,
+    check_timeout: float = 1.0,
+    start_timeout: float = 5.0,
+    close_timeout: float = 0.25,
+    refresh: Work[Any] | None = None,
+    max_gap: float | None = None,
+    max_age: float | None = None,
+    expires_at: Expiry[Any] | None = None,
+    start: Start = "auto",
+    enter: Literal[False],
+    **dependencies: Resource[Any],
+) -> UnenteredDecorator: ...
 @overload
 def resource(
     *,
@@ -293,7 +325,7 @@ def resource(
     start: Start = "auto",
     enter: bool = True,
     **dependencies: Resource[Any],
-) -> Resource[Any] | ResourceDecorator:
+) -> Resource[Any] | ResourceDecorator | UnenteredDecorator:
     """Declares a resource: decorates the function that makes it.
 
     The factory is an async generator or a generator that yields the value once (what follows the yield closes

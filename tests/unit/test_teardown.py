@@ -44,7 +44,7 @@ def test_one_that_hangs_costs_only_its_share_and_the_others_close(clock):
                 "TimeLimitError: the close took longer than its share of the budget = 0.48 s"
             )
         ]
-        assert str(raised.value) == "1 of the resources did not close (1 sub-exception)"
+        assert str(raised.value) == "these resources did not close: stuck (1 sub-exception)"
         assert clock.monotonic == pytest.approx(0.48)
 
     run(scenario, clock=clock)
@@ -206,7 +206,7 @@ def test_an_error_of_the_body_is_not_hidden_by_the_errors_of_the_end():
 
     with pytest.raises(ValueError, match="mine") as raised:
         run(scenario)
-    assert raised.value.__notes__ == ["also: 1 of the resources did not close (1 sub-exception)"]
+    assert raised.value.__notes__ == ["also: these resources did not close: db (1 sub-exception)"]
 
 
 def test_a_check_is_over_before_its_value_closes(clock):

@@ -37,4 +37,5 @@ def _commands() -> click.Group:
     from warmkit.local.demo.command import demo
 
     about = "Resources that live as long as a Lambda execution environment."
-    return click.Group("warmkit", commands=[demo], help=about)
+    group = click.Group("warmkit", commands=[demo], help=about)
+    return click.version_option(package_name="warmkit")(group)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -63,3 +64,8 @@ def test_ctrl_c_outside_of_a_command_exits_with_130():
         "cli._commands = commands; cli.main()"
     )
     assert python(interrupted).returncode == 130
+
+
+def test_it_tells_its_version():
+    done = python(RUN, "--version")
+    assert (done.returncode, done.stdout) == (0, f"warmkit, version {version('warmkit')}\n")
