@@ -5,6 +5,7 @@ Declare what lives as long as the environment; get it injected, alive, on every 
 
 from typing import TYPE_CHECKING
 
+from warmkit.clock import Clock, Reading, SystemClock, gap
 from warmkit.environment import Environment, ResourceStatistics, Statistics
 from warmkit.errors import (
     CheckError,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CheckError",
+    "Clock",
     "CloseError",
     "Context",
     "CyclicDependencyError",
@@ -47,6 +49,7 @@ __all__ = [
     "Invocation",
     "Lazy",
     "Observer",
+    "Reading",
     "RefreshError",
     "Resource",
     "ResourceError",
@@ -55,6 +58,7 @@ __all__ = [
     "StartError",
     "State",
     "Statistics",
+    "SystemClock",
     "TeardownError",
     "TimeLimitError",
     "UnknownDependencyError",
@@ -64,6 +68,7 @@ __all__ = [
     "WrongLoopError",
     "YieldError",
     "concurrency",
+    "gap",
     "resource",
     "warm_handler",
 ]

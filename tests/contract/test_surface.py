@@ -10,6 +10,7 @@ import warmkit.testing
 
 SURFACE = [
     "CheckError",
+    "Clock",
     "CloseError",
     "Context",
     "CyclicDependencyError",
@@ -22,6 +23,7 @@ SURFACE = [
     "Invocation",
     "Lazy",
     "Observer",
+    "Reading",
     "RefreshError",
     "Resource",
     "ResourceError",
@@ -30,6 +32,7 @@ SURFACE = [
     "StartError",
     "State",
     "Statistics",
+    "SystemClock",
     "TeardownError",
     "TimeLimitError",
     "UnknownDependencyError",
@@ -39,6 +42,7 @@ SURFACE = [
     "WrongLoopError",
     "YieldError",
     "concurrency",
+    "gap",
     "resource",
     "warm_handler",
 ]
