@@ -78,7 +78,8 @@ def circuit_breaker(
         "clock": clock,
     }
     factory = _BreakerFactory(state_storage, options)
-    factory.recipe = resource(name=name)(factory)
+    # Its own `async with` is for calls: entered at the start, it would be one that never ends.
+    factory.recipe = resource(name=name, enter=False)(factory)
     return factory.recipe
 
 
