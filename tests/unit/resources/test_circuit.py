@@ -121,7 +121,7 @@ def test_nothing_that_can_be_printed_shows_an_argument() -> None:
 
 def test_a_missing_package_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(sys.modules):
-        if name == "pybreaker" or name == "warmkit.resources.breaker.breaker":
+        if name in {"pybreaker", "warmkit.resources.breaker.breaker"}:
             monkeypatch.delitem(sys.modules, name)
 
     class Missing:
