@@ -204,10 +204,7 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
     def state(self) -> Any:
         """The state, one of pybreaker's; each change makes another object."""
         with self._lock:
-            name = self.current_state
-            if name != self._state.name:  # changed in a shared storage
-                self._enter(name)
-            return self._state
+            return self._current()
 
     @state.setter
     def state(self, state_str: str) -> None:
@@ -268,24 +265,30 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
             _log.info("circuit %r is %s", self.name, name)
         self._notify("state_change", before, self._state)
 
+    def _current(self) -> Any:
+        """Returns the state. The lock is held."""
+        name = self._state_storage.state
+        if name != self._state.name:  # changed in a shared storage
+            self._enter(name)
+        return self._state
+
     # -- admission
 
     def _admit(self, call: Call) -> None:
         with self._lock:
-            state = self.state
-            if state.name == pybreaker.STATE_OPEN:
-                left = self._time_left()
-                if left > 0:
-                    raise self._rejection(left)
-                self.half_open()
-                state = self._state
-            if state.name == pybreaker.STATE_HALF_OPEN:
+            call.state = self._current()
+            if call.state.name != pybreaker.STATE_CLOSED:
                 self._admit_on_trial(call)
-            call.state = state
             if self._listeners:
                 self._notify("before_call", call.function, *call.args, **call.kwargs)
 
     def _admit_on_trial(self, call: Call) -> None:
+        if call.state.name == pybreaker.STATE_OPEN:
+            left = self._time_left()
+            if left > 0:
+                raise self._rejection(left)
+            self.half_open()
+            call.state = self._state
         if self._trial is None:
             self._trial = call
         elif self._trial in call.around():
@@ -340,7 +343,7 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
     def _has_a_say(self, call: Call) -> bool:
         """Whether the state is still the one in which it began, and no trial call around it speaks for it."""
         on_trial = self._trial is call or call.state.name != pybreaker.STATE_HALF_OPEN
-        return call.state is self.state and not call.part and on_trial
+        return call.state is self._current() and not call.part and on_trial
 
     def _notify(self, event: str, *args: Any, **kwargs: Any) -> None:
         """Tells the listeners. One that raises stops neither the others nor the breaker."""

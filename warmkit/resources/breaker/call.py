@@ -69,7 +69,8 @@ class Call:
 
     def __enter__(self) -> Self:
         """Begins, if it is let in."""
-        self.outer = _unfinished(_inside.get())
+        outer = _inside.get()
+        self.outer = outer if outer is None else _unfinished(outer)
         self._admit(self)
         self.done = False
         _inside.set(self)
@@ -85,12 +86,20 @@ class Call:
         self.done = True
         if _inside.get() is self:  # else left in another context than entered
             _inside.set(self.outer)
-        self._judge(self, error)
-        self.counted = None
+        try:
+            self._judge(self, error)
+        finally:
+            self.counted = None
 
     def around(self) -> "list[Call]":
         """Returns the unfinished calls of the same breaker that this one is made in, innermost first."""
-        return _of(self.owner, self.outer)
+        found: list[Call] = []
+        call = self.outer
+        while call is not None:
+            if call.owner is self.owner and not call.done:
+                found.append(call)
+            call = call.outer
+        return found
 
 
 _inside: ContextVar[Call | None] = ContextVar("warmkit_guarded_call", default=None)
@@ -99,16 +108,10 @@ _inside: ContextVar[Call | None] = ContextVar("warmkit_guarded_call", default=No
 
 def innermost(owner: object) -> Call | None:
     """Returns the unfinished call of a breaker that the running code is in."""
-    return next(iter(_of(owner, _inside.get())), None)
-
-
-def _of(owner: object, call: Call | None) -> list[Call]:
-    found: list[Call] = []
-    while call is not None:
-        if call.owner is owner and not call.done:
-            found.append(call)
+    call = _inside.get()
+    while call is not None and (call.done or call.owner is not owner):
         call = call.outer
-    return found
+    return call
 
 
 def _unfinished(call: Call | None) -> Call | None:
