@@ -205,12 +205,15 @@ def test_a_failure_to_connect_inside_a_guarded_query_counts_once(way, breaker, c
 def test_a_resource_of_the_users_own_is_guarded_the_same_way(way, breaker, clock, really):
     @resource(start_timeout=5, breaker=breaker)
     async def link(breaker):
-        async with breaker, asyncio.timeout(0.1):
-            reader, writer = await asyncio.open_connection("127.0.0.1", way.port)
-            writer.write(b"\0\0\0\x08\x04\xd2\x16\x2f")  # may we speak TLS?
-            answer = await reader.read(1)
-        yield answer
-        writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", way.port)
+        try:
+            async with breaker, asyncio.timeout(0.1):
+                writer.write(b"\0\0\0\x08\x04\xd2\x16\x2f")  # may we speak TLS?
+                answer = await reader.read(1)
+            yield answer
+        finally:
+            writer.close()
+            await writer.wait_closed()
 
     @warm_handler(link=link)
     async def handler(event, context, link):
