@@ -6,6 +6,7 @@ import functools
 import gc
 import logging
 import pickle
+import socket
 import threading
 import weakref
 from contextvars import Context
@@ -24,8 +25,15 @@ from warmkit import (
     resource,
     warm_handler,
 )
-from warmkit.resources import CircuitBreaker, CircuitOpenError, PostgresConnectError
+from warmkit.resources import (
+    CircuitBreaker,
+    CircuitOpenError,
+    DsnError,
+    MissingPackageError,
+    PostgresConnectError,
+)
 from warmkit.resources.breaker.breaker import CircuitOpenError as RaisedError
+from warmkit.resources.breaker.call import Call
 from warmkit.testing import HANG, VirtualClock, run
 
 SENTINEL = "s3ntinel"
@@ -241,6 +249,8 @@ NO_NEWS = [
     TimeLimitError("waiting for db", 1.0, "the time left"),
     CircuitOpenError("other", "", 1.0),
     UsageError("wrong"),
+    DsnError("there is none"),
+    MissingPackageError("asyncpg", "postgres"),
     resource_error(CircuitOpenError("other", "", 1.0)),
     resource_error(resource_error(TimeLimitError("the start", 1.0, "the time left"))),
     ExceptionGroup("both", [CircuitOpenError("other", "", 1.0)]),
@@ -422,6 +432,27 @@ def test_trials_come_one_after_the_other_until_enough_have_passed(clock, driven)
         await outcome(breaker, succeed)
         assert (breaker.current_state, breaker.success_counter) == ("half-open", 1)
         await outcome(breaker, succeed)
+        assert (breaker.current_state, breaker.success_counter) == ("closed", 0)
+
+        breaker.half_open()
+        await outcome(breaker, succeed)
+        await outcome(breaker)  # the count begins anew
+        clock.advance(30)
+        await outcome(breaker, succeed)
+        assert (breaker.current_state, breaker.success_counter) == ("half-open", 1)
+
+
+def test_a_trial_that_an_operator_has_overtaken_holds_nobody_up(breaker, driven):
+    @driven
+    async def _():
+        breaker.half_open()
+        overtaken = asyncio.create_task(outcome(breaker, asyncio.sleep, 60))
+        await asyncio.sleep(0)
+        breaker.half_open()
+        trial = asyncio.create_task(outcome(breaker, asyncio.sleep, 90))
+        await overtaken
+        assert breaker.current_state == "half-open"
+        await trial
         assert breaker.current_state == "closed"
 
 
@@ -529,8 +560,16 @@ def test_nothing_of_a_call_is_kept_when_it_is_over(breaker, driven):
     class BigError(Exception):
         pass
 
+    left_behind = []
+
+    async def later(error):
+        await asyncio.sleep(1)
+        await outcome(breaker, fail, error)
+
     async def use(error):
         async with breaker:
+            left_behind.append(asyncio.create_task(later(error)))
+            left_behind.append(asyncio.create_task(asyncio.sleep(60)))
             await outcome(breaker, fail, error)
 
     @driven
@@ -539,9 +578,47 @@ def test_nothing_of_a_call_is_kept_when_it_is_over(breaker, driven):
         gone = weakref.ref(error)
         await use(error)
         await outcome(breaker, fail, error)
+        await left_behind[0]
         del error
         gc.collect()
         assert gone() is None
+        assert not left_behind[1].done()  # which knows the call that it was started in
+        await left_behind[1]
+
+
+def test_guards_that_are_left_in_the_wrong_order_pile_up_nowhere(breaker):
+    """As those of two generators can be, which take turns in one task."""
+
+    def take_turns():
+        first, second = breaker.calling(), breaker.calling()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        second.__exit__(None, None, None)
+
+    def in_memory():
+        gc.collect()
+        return sum(isinstance(item, Call) for item in gc.get_objects())
+
+    take_turns()
+    before = in_memory()
+    for _ in range(10):
+        take_turns()
+    assert in_memory() == before
+
+
+def test_blocks_of_two_breakers_can_be_left_in_any_order(clock, driven):
+    one, two = breaker_on(clock), breaker_on(clock)
+
+    @driven
+    async def _():
+        await one.__aenter__()
+        await two.__aenter__()
+        await one.__aexit__(OSError, DOWN, None)
+        await two.__aexit__(None, None, None)
+        await two.__aexit__(OSError, DOWN, None)  # nobody's
+        await one.__aexit__(OSError, DOWN, None)
+        assert (one.fail_counter, two.fail_counter) == (1, 0)
 
 
 # -- clocks
@@ -674,6 +751,9 @@ def test_what_our_own_errors_and_the_kernel_say_is_told(clock, driven):
             "ConnectionResetError: Connection reset by peer"
         )
         assert await told(TimeoutError()) == "TimeoutError"
+        assert (
+            await told(socket.gaierror(-2, "x")) == "gaierror"
+        )  # its numbers are not the kernel's
 
 
 def test_describe_says_what_may_be_told(clock, driven):

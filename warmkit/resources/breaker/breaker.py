@@ -94,7 +94,6 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
             listeners=list(listeners),
             state_storage=state_storage,
             name=name,
-            throw_new_error_on_trip=False,  # whoever sees the last failure sees what it was
         )
         self._cooldown.begin(self._state_storage.opened_at)
 
@@ -229,10 +228,9 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
     # -- what an operator, and each outcome, can do
 
     def open(self) -> bool:
-        """Opens it: no call passes for `reset_timeout` seconds. Returns False, as no error takes another's place."""
+        """Opens it: no call passes for `reset_timeout` seconds. Returns False: no error takes another's place."""
         with self._lock:
             self._state_storage.opened_at = self._cooldown.now()
-            self._state_storage.reset_success_counter()
             self._move(pybreaker.STATE_OPEN)
         return False
 
@@ -291,9 +289,7 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
             call.state = self._state
         if self._trial is None:
             self._trial = call
-        elif self._trial in call.around():
-            call.part = True
-        else:
+        elif self._trial not in call.around():
             raise self._rejection(0.0)
 
     def _time_left(self) -> float:
@@ -341,9 +337,10 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
             self.open()
 
     def _has_a_say(self, call: Call) -> bool:
-        """Whether the state is still the one in which it began, and no trial call around it speaks for it."""
-        on_trial = self._trial is call or call.state.name != pybreaker.STATE_HALF_OPEN
-        return call.state is self._current() and not call.part and on_trial
+        """Whether the state is still the one in which it began, and it is no mere part of a trial."""
+        if call.state is not self._current():
+            return False
+        return call is self._trial or call.state.name != pybreaker.STATE_HALF_OPEN
 
     def _notify(self, event: str, *args: Any, **kwargs: Any) -> None:
         """Tells the listeners. One that raises stops neither the others nor the breaker."""

@@ -26,7 +26,6 @@ class Call:
     Attributes:
         outer: The unfinished call that this one is made in, of whatever breaker.
         state: In which state it began; each change of state makes another object.
-        part: Whether it belongs to a trial call around it, which is judged for both.
         done: Whether it is over, or has not begun.
         counted: A failure that a call inside this one has been counted for.
     """
@@ -41,7 +40,6 @@ class Call:
         "kwargs",
         "outer",
         "owner",
-        "part",
         "state",
     )
 
@@ -60,7 +58,6 @@ class Call:
         self.args = args
         self.kwargs = kwargs or {}
         self.state: Any = None
-        self.part = False
         self.done = True
         self.counted: BaseException | None = None
         self._admit = admit
