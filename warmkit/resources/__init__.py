@@ -45,9 +45,4 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'warmkit.resources' has no attribute {name!r}")
     from importlib import import_module  # a function that needs one resource loads one
 
-    if name == "CircuitBreaker":  # the type, for annotations: it is a subclass of pybreaker's
-        from warmkit.resources.errors import needing
-
-        with needing("pybreaker", extra="breaker"):
-            import_module("pybreaker")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

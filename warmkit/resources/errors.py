@@ -135,7 +135,7 @@ class CircuitOpenError(WarmkitError):
     def __str__(self) -> str:
         failure = f"; the last failure was {self.failure}" if self.failure else ""
         state, when = (
-            ("open", f"It lets a trial call through in {self.retry_in:.3g} s.")
+            ("open", f"It lets a trial call through in {round(self.retry_in, 1):g} s.")
             if self.retry_in
             else ("half-open", "A trial call is under way.")
         )

@@ -12,14 +12,15 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, cast, overload
 
-import pybreaker
-
 from warmkit import Clock, SystemClock, gap
 from warmkit.resources import errors
 from warmkit.resources.breaker.call import Call, innermost
 from warmkit.resources.breaker.cooldown import Cooldown
 from warmkit.resources.breaker.guarded import is_async, refuse_generator, refuse_unfinished
 from warmkit.resources.breaker.outcome import Describe, Failure, says_nothing, tell
+
+with errors.needing("pybreaker", extra="breaker"):
+    import pybreaker
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from warmkit import Clock, DefinitionError, Resource, resource
-from warmkit.resources.errors import needing
 
 if TYPE_CHECKING:
     import pybreaker
@@ -98,8 +97,8 @@ class _BreakerFactory:
         self._options = options
 
     async def __call__(self) -> "CircuitBreaker":
-        with needing("pybreaker", extra="breaker"):
-            from warmkit.resources.breaker.breaker import CircuitBreaker
+        from warmkit.resources.breaker.breaker import CircuitBreaker
+
         storage = self._storage
         if callable(storage):
             storage = await asyncio.to_thread(storage)  # making one may ask Redis
