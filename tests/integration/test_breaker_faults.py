@@ -82,7 +82,7 @@ async def failure(handler: Any, context: object = None) -> BaseException:
 @pytest.mark.parametrize(
     ("breaks", "heals"), [("refuse", "accept"), ("hang", "resume")], ids=["refused", "hanging"]
 )
-def test_a_server_out_of_reach_opens_the_circuit_until_a_trial_passes(  # noqa: PLR0917
+def test_a_server_out_of_reach_opens_the_circuit_until_a_trial_passes(  # noqa: PLR0917  fixtures
     breaks, heals, way, handler, breaker, clock, really
 ):
     @really

@@ -58,7 +58,7 @@ async def outcome(breaker: CircuitBreaker, function: Any = fail, *args: Any) -> 
     """What a call returns or raises."""
     try:
         return await breaker.call(function, *args)
-    except BaseException as error:  # noqa: BLE001
+    except BaseException as error:  # noqa: BLE001  it is the outcome
         return error
 
 

@@ -103,12 +103,12 @@ def test_what_cannot_work_is_refused_at_import(arguments: dict[str, Any], messag
 
 def test_a_misspelt_option_is_refused() -> None:
     with pytest.raises(TypeError, match="fail_maxx"):
-        circuit_breaker(fail_maxx=5)  # type: ignore[call-arg]
+        circuit_breaker(fail_maxx=5)
 
 
 def test_a_pool_takes_the_recipe_and_nothing_else() -> None:
     with pytest.raises(DefinitionError, match="what circuit_breaker\\(\\) returned, not int"):
-        postgres_pool("postgresql://a@b/c", breaker=5)  # type: ignore[arg-type]
+        postgres_pool("postgresql://a@b/c", breaker=5)
     recipe = circuit_breaker()
     assert postgres_pool("postgresql://a@b/c", breaker=recipe).dependencies == (recipe,)
     assert postgres_pool("postgresql://a@b/c").dependencies == ()
@@ -142,7 +142,7 @@ def test_a_missing_package_is_named_with_what_to_install(monkeypatch: pytest.Mon
     import warmkit.resources
 
     with pytest.raises(MissingPackageError):
-        warmkit.resources.CircuitBreaker  # noqa: B018
+        warmkit.resources.CircuitBreaker  # noqa: B018  the look-up is what fails
 
 
 # -- its life
@@ -328,7 +328,7 @@ class FakeRedis:
 
 
 def redis_pair(server: FakeRedis, clock: VirtualClock) -> tuple[CircuitBreaker, ...]:
-    storage = pybreaker.CircuitRedisStorage("closed", server)  # type: ignore[arg-type]
+    storage = pybreaker.CircuitRedisStorage("closed", server)
     return pair(storage, clock)
 
 
@@ -375,7 +375,7 @@ def test_while_redis_is_away_its_fallback_counts_and_nothing_recurses(
     server = FakeRedis()
     storage = pybreaker.CircuitRedisStorage(
         "closed",
-        server,  # type: ignore[arg-type]
+        server,
         fallback_circuit_state=fallback,
     )
     breaker = CircuitBreaker(2, 30, state_storage=storage, clock=clock)
