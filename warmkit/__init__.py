@@ -5,6 +5,7 @@ Declare what lives as long as the environment; get it injected, alive, on every 
 
 from typing import TYPE_CHECKING
 
+from warmkit.clock import Clock, Reading, SystemClock, gap
 from warmkit.environment import Environment, ResourceStatistics, Statistics
 from warmkit.errors import (
     CheckError,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Call",
     "CheckError",
+    "Clock",
     "CloseError",
     "Context",
     "CyclicDependencyError",
@@ -48,6 +50,7 @@ __all__ = [
     "Invocation",
     "Lazy",
     "Observer",
+    "Reading",
     "RefreshError",
     "Resource",
     "ResourceError",
@@ -56,6 +59,7 @@ __all__ = [
     "StartError",
     "State",
     "Statistics",
+    "SystemClock",
     "TeardownError",
     "TimeLimitError",
     "UnknownDependencyError",
@@ -65,6 +69,7 @@ __all__ = [
     "WrongLoopError",
     "YieldError",
     "concurrency",
+    "gap",
     "resource",
     "warm_handler",
 ]

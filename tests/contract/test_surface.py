@@ -11,6 +11,7 @@ import warmkit.testing
 SURFACE = [
     "Call",
     "CheckError",
+    "Clock",
     "CloseError",
     "Context",
     "CyclicDependencyError",
@@ -23,6 +24,7 @@ SURFACE = [
     "Invocation",
     "Lazy",
     "Observer",
+    "Reading",
     "RefreshError",
     "Resource",
     "ResourceError",
@@ -31,6 +33,7 @@ SURFACE = [
     "StartError",
     "State",
     "Statistics",
+    "SystemClock",
     "TeardownError",
     "TimeLimitError",
     "UnknownDependencyError",
@@ -40,6 +43,7 @@ SURFACE = [
     "WrongLoopError",
     "YieldError",
     "concurrency",
+    "gap",
     "resource",
     "warm_handler",
 ]

@@ -4,8 +4,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from warmkit.resources.aws.s3 import s3_client
+    from warmkit.resources.breaker.breaker import CircuitBreaker
+    from warmkit.resources.breaker.circuit import circuit_breaker
     from warmkit.resources.errors import (
         BucketError,
+        CircuitOpenError,
         DsnError,
         MissingPackageError,
         PostgresConnectError,
@@ -14,18 +17,24 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BucketError",
+    "CircuitBreaker",
+    "CircuitOpenError",
     "DsnError",
     "MissingPackageError",
     "PostgresConnectError",
+    "circuit_breaker",
     "postgres_pool",
     "s3_client",
 ]
 
 _MODULES = {
     "BucketError": "errors",
+    "CircuitBreaker": "breaker.breaker",
+    "CircuitOpenError": "errors",
     "DsnError": "errors",
     "MissingPackageError": "errors",
     "PostgresConnectError": "errors",
+    "circuit_breaker": "breaker.circuit",
     "postgres_pool": "postgres.pool",
     "s3_client": "aws.s3",
 }

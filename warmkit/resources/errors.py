@@ -115,3 +115,31 @@ class BucketError(WarmkitError):
             f"S3 answered {self.status} when asked for the bucket {self.bucket!r} from region {self.region!r}.\n"
             f"  {missing if self.status == HTTPStatus.NOT_FOUND else other}"
         )
+
+
+class CircuitOpenError(WarmkitError):
+    """A circuit breaker let a call not through. The service was not asked. Also pybreaker's `CircuitBreakerError`.
+
+    Attributes:
+        breaker: The breaker's name.
+        failure: The last failure, as far as it can hold no secret; empty: this process has seen none.
+        retry_in: Seconds until a call is let through on trial; 0.0 while one is under way.
+    """
+
+    def __init__(self, breaker: str, failure: str, retry_in: float) -> None:
+        super().__init__(breaker, failure, retry_in)
+        self.breaker = breaker
+        self.failure = failure
+        self.retry_in = retry_in
+
+    def __str__(self) -> str:
+        failure = f"; the last failure was {self.failure}" if self.failure else ""
+        state, when = (
+            ("open", f"It lets a trial call through in {round(self.retry_in, 1):g} s.")
+            if self.retry_in
+            else ("half-open", "A trial call is under way.")
+        )
+        return (
+            f"circuit {self.breaker!r} is {state}{failure}. {when}\n"
+            "  Until it closes, answer without the service, or tell your caller when to come back: error.retry_in."
+        )

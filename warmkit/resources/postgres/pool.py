@@ -7,6 +7,8 @@ something speaks against the connection.
 
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 from warmkit import DefinitionError, Resource, concurrency, resource
@@ -17,6 +19,8 @@ from warmkit.resources.postgres.session import ResetMode
 
 if TYPE_CHECKING:
     import asyncpg
+
+    from warmkit.resources.breaker.breaker import CircuitBreaker
 
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
 
@@ -49,6 +53,7 @@ def postgres_pool(
     max_gap: float | None = None,
     max_age: float | None = None,
     start: Literal["lazy", "eager", "auto"] = "auto",
+    breaker: "Resource[CircuitBreaker] | None" = None,
     **connect_options: Any,
 ) -> "Resource[Pool]":
     """Returns the recipe of an asyncpg connection pool.
@@ -89,6 +94,8 @@ def postgres_pool(
             idle. Default: 300, as NAT gateways and load balancers drop idle flows at 350 s.
         max_age: Seconds after its start at which the pool is rebuilt.
         start: "lazy", "eager" or "auto", as for every resource.
+        breaker: What `circuit_breaker()` returned. Each connection is opened through it, at the start and later: while it
+            is open, an invocation fails at once instead of waiting for a server that does not answer.
         **connect_options: Passed to `asyncpg.connect`; `init`, `setup` and `record_class` to `asyncpg.create_pool`.
             Give a `command_timeout`: without one, a handler that is cancelled in the middle of a statement waits for as
             long as a silent server does not confirm the cancellation.
@@ -114,6 +121,7 @@ def postgres_pool(
         max_gap=max_gap,
         max_age=max_age,
         start=start,
+        **_guarding(breaker),
     )(factory)
     return factory.recipe
 
@@ -144,10 +152,10 @@ class _PoolFactory:
         # By the pool's id: asyncpg's pools take no weak references.
         self._members: dict[int, Members] = {}
 
-    async def __call__(self) -> "AsyncIterator[Pool]":
+    async def __call__(self, breaker: "CircuitBreaker | None" = None) -> "AsyncIterator[Pool]":
         max_gap = self.recipe.limits.max_gap
         members = Members(float("inf") if max_gap is None else max_gap)
-        pool = await self._create(members)
+        pool = await self._create(members, breaker)
         self._members[id(pool)] = members
         try:
             async with pool.acquire():
@@ -189,7 +197,7 @@ class _PoolFactory:
             async with pool.acquire():
                 pass  # opens one: the server's welcome is the proof
 
-    async def _create(self, members: Members) -> "Pool":
+    async def _create(self, members: Members, breaker: "CircuitBreaker | None") -> "Pool":
         with needing("asyncpg", extra="postgres"):
             import asyncpg
 
@@ -202,19 +210,25 @@ class _PoolFactory:
             "max_queries": sys.maxsize,  # else a connection is replaced within an invocation
             "max_inactive_connection_lifetime": 0,  # a timer
             "connection_class": PooledConnection,
-            "connect": self._connect(members),
+            "connect": self._connect(members, breaker),
             "setup": _marking_taken(self._pool_options.get("setup")),
         }
         return cast("Pool", await asyncpg.create_pool(**options))
 
-    def _connect(self, members: Members) -> "Callable[..., Awaitable[Any]]":
+    def _connect(
+        self, members: Members, breaker: "CircuitBreaker | None"
+    ) -> "Callable[..., Awaitable[Any]]":
         limit = self.recipe.options.start_timeout * _SHARE
+        guard: Callable[[], AbstractContextManager[object]] = (
+            nullcontext if breaker is None else partial(breaker.calling, limit=limit)
+        )
         connector = Connector(self._dsn, self._options, limit)
 
         async def connect(*_: object, **pool_options: Any) -> object:
             members.opening += 1
             try:
-                connection = await connector.open(self.recipe.name, **pool_options)
+                with guard():
+                    connection = await connector.open(self.recipe.name, **pool_options)
             finally:
                 members.opening -= 1
             connection.reset_mode = self._reset
@@ -231,6 +245,15 @@ def _marking_taken(setup: "Callable[[Any], Awaitable[None]] | None") -> "Callabl
             await setup(connection)
 
     return mark
+
+
+def _guarding(breaker: object) -> dict[str, Any]:
+    if breaker is None:
+        return {}
+    if not isinstance(breaker, Resource):
+        came = type(breaker).__name__
+        raise DefinitionError(f"breaker must be what circuit_breaker() returned, not {came}")
+    return {"breaker": breaker}
 
 
 def _refuse_wrong(
