@@ -128,23 +128,27 @@ class _Wire(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self.drop(f"the answer is no HTTP: {error}")
+            self.drop(f"the answer is no HTTP that we take: {error.__context__ or error}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.drop(f"the connection was lost: {exc or 'closed by the peer'}")
 
     # -- what the parser calls
 
+    def on_message_begin(self) -> None:
+        if self._answer is None or self._answer.done():  # in one piece with the answer before
+            raise ExchangeError("the peer spoke unasked")
+
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > MAX_HEADERS:
-            raise httptools.HttpParserError(f"more than {MAX_HEADERS} bytes of headers")
+            raise ExchangeError(f"more than {MAX_HEADERS} bytes of headers")
         self._headers[name.decode("latin-1").lower()] = value.decode("utf-8", "replace")
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
         if self._body_bytes > MAX_BODY:
-            raise httptools.HttpParserError(f"more than {MAX_BODY} bytes of body")
+            raise ExchangeError(f"more than {MAX_BODY} bytes of body")
         self._body.append(body)
 
     def on_message_complete(self) -> None:

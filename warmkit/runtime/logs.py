@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import time
-from typing import IO, Any, cast
+from typing import Any, cast
 
 from warmkit.runtime import current
 from warmkit.runtime.failure import Failure
@@ -37,7 +37,7 @@ class Log:
     def __init__(self, frames: int | None, *, as_json: bool, levelled: bool) -> None:
         self.as_json = as_json
         self._levelled = levelled or as_json
-        self._frames: IO[bytes] | None = None if frames is None else os.fdopen(frames, "wb", 0)
+        self._frames = frames
 
     def write(self, text: str, level: int) -> None:
         """Writes one message in one piece: lines of concurrent invocations do not mix."""
@@ -49,7 +49,9 @@ class Log:
         bits = _LEVEL_BITS.get(level, 0) if self._levelled else 0
         kind = _MAGIC + bytes([bits | (_JSON if self.as_json else _TEXT)])
         moment = (time.time_ns() // 1000).to_bytes(8, "big")
-        self._frames.write(kind + len(message).to_bytes(4, "big") + moment + message)
+        frame = kind + len(message).to_bytes(4, "big") + moment + message
+        while frame:
+            frame = frame[os.write(self._frames, frame) :]
 
     def tell(self, failure: Failure) -> None:
         """Writes that an invocation, or the init phase, failed."""
