@@ -125,11 +125,12 @@ class Server:
 
 def caller_of(handler: Any) -> Call:
     """Returns how a handler of any colour is called from a running loop."""
-    method = "invoke" if isinstance(handler, WarmHandler) else "__call__"
-    call: Any = getattr(handler, method)
-    if inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(handler):
-        return cast("Call", call)
-    return _in_thread(call)
+    is_warm: bool = isinstance(handler, WarmHandler)
+    if is_warm:
+        return cast("Call", handler.invoke)
+    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(handler.__call__):
+        return cast("Call", handler)
+    return _in_thread(handler)
 
 
 def _in_thread(function: Callable[..., Any]) -> Call:

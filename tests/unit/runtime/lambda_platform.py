@@ -39,6 +39,12 @@ def event(request_id, body=b"{}", *, deadline_ms=4_000_000_000_000, **headers):
     )
 
 
+async def until(condition):
+    """Lets the loop turn until it is so."""
+    while not condition():  # noqa: ASYNC110  what is waited for comes by way of the kernel
+        await asyncio.sleep(0)
+
+
 class Platform:
     """Answers `next` from a queue, and everything else by a function or with 202.
 
@@ -62,8 +68,7 @@ class Platform:
 
     async def posted(self, count):
         """Waits until so many posts have arrived."""
-        while len(self.posts()) < count:
-            await asyncio.sleep(0)
+        await until(lambda: len(self.posts()) >= count)
 
     @asynccontextmanager
     async def listening(self):
@@ -77,8 +82,7 @@ class Platform:
             for task in asyncio.all_tasks():
                 if task.get_name() == "platform":
                     task.cancel()
-            while self.open:
-                await asyncio.sleep(0)
+            await until(lambda: not self.open)
 
     async def _connected(self, reader, writer):
         asyncio.current_task().set_name("platform")

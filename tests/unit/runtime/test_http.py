@@ -1,12 +1,13 @@
 """One HTTP exchange at a time: whatever the peer sends, there is an answer or an error, and never a hang."""
 
 import asyncio
+import contextlib
 import socket
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lambda_platform import Cut, Platform, answer
+from lambda_platform import Cut, Platform, answer, until
 
 from warmkit.runtime import http
 from warmkit.runtime.http import ExchangeError, Line, Request
@@ -84,10 +85,7 @@ def test_a_connection_that_the_peer_closed_while_it_was_idle_is_opened_anew():
         for task in asyncio.all_tasks():
             if task.get_name() == "platform":
                 task.cancel()
-        while platform.open:
-            await asyncio.sleep(0)
-        while not line._wire.is_over:  # the end arrives by way of the kernel
-            await asyncio.sleep(0)
+        await until(lambda: line._wire.is_over)
         return await line.exchange(GET)
 
     assert talk(scenario, answer(), answer(body=b"again")).body == b"again"
@@ -131,10 +129,8 @@ def test_what_is_no_answer_is_an_error(said):
 @given(st.binary(max_size=200))
 def test_no_bytes_at_all_make_it_hang_or_crash(said):
     """The peer ends the connection after them: an answer or our error, whatever they were."""
-    try:
+    with contextlib.suppress(ExchangeError):
         assert talk(once, Cut(said)).status >= 200
-    except ExchangeError:
-        pass
 
 
 def test_an_announcement_is_not_the_answer():
@@ -157,8 +153,7 @@ def test_an_answer_without_end_is_cut_off(limit, message, monkeypatch):
 def test_what_is_said_unasked_ends_the_connection():
     async def scenario(line, platform):
         first = await line.exchange(GET)
-        while not line._wire.is_over:
-            await asyncio.sleep(0)
+        await until(lambda: line._wire.is_over)
         return first.body, (await line.exchange(GET)).body, platform.connections
 
     assert talk(scenario, [answer(body=b"1"), answer(body=b"unasked")], answer(body=b"2")) == (
@@ -173,8 +168,7 @@ def test_a_cancelled_exchange_leaves_no_answer_for_the_next_one():
         late = asyncio.get_running_loop().create_future()
         platform.put(late)
         waiting = asyncio.create_task(line.exchange(GET))
-        while not platform.asked:
-            await asyncio.sleep(0)
+        await until(lambda: platform.asked)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting

@@ -84,7 +84,7 @@ def test_json_lines_carry_what_the_record_carries(set_up, capsys):
     current.request_id.set("id-1")
     current.tenant_id.set("tenant")
     try:
-        raise ValueError("no")
+        raise_it()
     except ValueError:
         logging.getLogger("app").exception("it %s", "failed", extra={"order": 7})
     logging.getLogger("app").debug({"structured": True})
@@ -150,5 +150,5 @@ def test_a_failure_in_json_and_in_frames(set_up, frames, capsys):
     assert (told["level"], told["errorType"], told["errorMessage"]) == ("ERROR", "ValueError", "no")
     descriptor, read = frames
     set_up(_LAMBDA_TELEMETRY_LOG_FD=descriptor).tell(failed())
-    ((kind, text),) = read()
+    ((_, text),) = read()
     assert text.startswith("[ERROR] ValueError: no\nTraceback (most recent call last):\n  File")

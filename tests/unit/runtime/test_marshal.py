@@ -1,6 +1,6 @@
 """Events and results as bytes."""
 
-import datetime
+import datetime as dt
 import json
 from decimal import Decimal
 
@@ -64,7 +64,7 @@ for _ in range(100_000):
         ),
         ([Decimal("Infinity")], "response[0] is Infinity, which is no number in JSON"),
         ([Decimal(1), {1, 2}], "response[1] is of type set"),
-        ({"at": datetime.date(2026, 1, 1)}, "response['at'] is of type date"),
+        ({"at": dt.date(2026, 1, 1)}, "response['at'] is of type date"),
         ({(1, 2): 3}, "response has a key of type tuple"),
         (Loop(), "response[0] contains itself"),
         ({"body": b"raw"}, "response['body'] is of type bytes"),

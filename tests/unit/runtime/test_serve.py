@@ -5,7 +5,7 @@ import contextvars
 import random
 
 import pytest
-from lambda_platform import Platform, event
+from lambda_platform import Platform, event, until
 
 from warmkit import Invocation, warm_handler
 from warmkit.environment import default_environment
@@ -45,6 +45,10 @@ def plain(event, context):
     return [event, context.aws_request_id]
 
 
+def plain_that_returns_a_coroutine(event, context):
+    return echo(event, context)
+
+
 class Callable:
     async def __call__(self, event, context):
         return [event, context.aws_request_id]
@@ -62,7 +66,7 @@ def warm_plain(event, context):
 
 @pytest.mark.parametrize(
     "handler",
-    [echo, plain, lambda event, context: echo(event, context), Callable(), warm, warm_plain],
+    [echo, plain, plain_that_returns_a_coroutine, Callable(), warm, warm_plain],
 )
 def test_handlers_of_every_colour_are_served(handler):
     posts = serve(handler, *[event(f"id-{n}", str(n).encode()) for n in range(3)])
@@ -137,8 +141,7 @@ def test_as_many_invocations_at_once_as_there_are_pollers():
 
     async def handler(event, context):
         seen.append(event)
-        while len(seen) < count:
-            await asyncio.sleep(0)
+        await until(lambda: len(seen) >= count)
         return event
 
     posts = serve(
