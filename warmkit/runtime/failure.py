@@ -1,14 +1,22 @@
 """A failure as Lambda wants to hear of it: the caller's body, the type that the platform keeps, the X-Ray cause."""
 
+import asyncio
 import json
 import os
 import re
 import traceback
+from concurrent import futures
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-_OURS = str(Path(__file__).parents[1]) + os.sep
+import warmkit
+
+_OURS = tuple(
+    str(Path(module).parent) + os.sep
+    for module in (warmkit.__file__, asyncio.__file__, futures.__file__)
+)
+"""Whose frames say nothing of the handler: those that lead to it."""
 _MAX_CAUSE = 64 * 1024
 """Bytes of the X-Ray cause that the platform keeps."""
 _NO_LETTER = re.compile(r"[^a-zA-Z]")

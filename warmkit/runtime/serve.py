@@ -4,7 +4,6 @@ It knows neither sockets nor signals: it is given ways to the platform, and told
 """
 
 import asyncio
-import contextvars
 import inspect
 import os
 from collections.abc import Awaitable, Callable, Sequence
@@ -60,7 +59,7 @@ class Server:
         self._apis = apis
         self._tell = tell
         self._alone = len(apis) == 1
-        self._polling: set[asyncio.Task[Received]] = set()
+        self._polling: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     async def run(self) -> None:
@@ -86,29 +85,36 @@ class Server:
             polling.cancel()
 
     async def _poll(self, api: Api) -> None:
+        """Each turn is a task of its own, from the wait for an invocation to the answer's arrival.
+
+        So what an invocation sets in its context ends with it, at the price of one task.
+        """
+        loop = asyncio.get_running_loop()
+        environment = default_environment(loop)
         while not self._stopping:
-            polling = asyncio.ensure_future(api.next())
-            self._polling.add(polling)
+            turn = loop.create_task(self._turn(api))
+            self._polling.add(turn)
             try:
-                received = await polling
+                await turn
             except asyncio.CancelledError:
                 if not self._stopping:
                     raise
                 return
             finally:
-                self._polling.discard(polling)
-            await self._serve(api, received)
-            await default_environment(asyncio.get_running_loop()).settle()
+                self._polling.discard(turn)
+            await environment.settle()
 
-    async def _serve(self, api: Api, received: Received) -> None:
-        context = contextvars.copy_context()
-        context.run(_make_current, received)
+    async def _turn(self, api: Api) -> None:
+        received = await api.next()
+        task = asyncio.current_task()
+        if task is not None:
+            self._polling.discard(task)
+        _make_current(received)
         if self._alone:  # with several at once, a variable of the process would be somebody else's
             _set_trace_variable(received.trace_id)
-        loop = asyncio.get_running_loop()
-        outcome = await loop.create_task(self._outcome(received), context=context)
+        outcome = await self._outcome(received)
         if isinstance(outcome, Failure):
-            context.run(self._tell, outcome)
+            self._tell(outcome)
             await api.fail(received, outcome)
         else:
             await api.respond(received, outcome.body, outcome.content_type)
