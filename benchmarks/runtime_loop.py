@@ -13,6 +13,7 @@ its 3.12 mode, or fewer than in its 3.11 mode.
 
 import json
 import os
+import selectors
 import socket
 import statistics
 import subprocess
@@ -39,51 +40,62 @@ NEXT = (
 TAKEN = b'HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{"status":"OK"}\n'
 
 
-def serve_invocations(listener: socket.socket) -> float:
-    """Plays the platform for one runtime; returns the microseconds of one invocation."""
-    taken, began = 0, 0.0
-    connections: dict[socket.socket, bytes] = {}
-    import selectors
+class Platform:
+    """A Runtime API that answers at once."""
 
-    selector = selectors.DefaultSelector()
-    selector.register(listener, selectors.EVENT_READ)
-    while taken < WARM_UP + COUNT:
-        for key, _ in selector.select():
-            if key.fileobj is listener:
-                connection, _ = listener.accept()
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                selector.register(connection, selectors.EVENT_READ)
-                connections[connection] = b""
-                continue
-            connection = key.fileobj
-            data = connections[connection] + connection.recv(65536)
-            if not data:
-                selector.unregister(connection)
-                connection.close()
-                del connections[connection]
-                continue
-            head, found, rest = data.partition(b"\r\n\r\n")
-            length = _length_of(head)
-            if not found or len(rest) < length:
-                connections[connection] = data
-                continue
-            connections[connection] = rest[length:]
-            if b"/invocation/next" in head:
-                connection.sendall(NEXT % (taken, len(EVENT)))
-            elif b"/response" in head:
-                assert rest[:length] == EVENT, rest
-                connection.sendall(TAKEN)
-                taken += 1
-                if taken == WARM_UP:
-                    began = time.perf_counter()
-            elif b"/extension/register" in head:
-                connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-            else:
-                raise AssertionError(head + rest)
-    seconds = time.perf_counter() - began
-    for connection in connections:
-        connection.close()
-    return seconds / COUNT * 1e6
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._selector = selectors.DefaultSelector()
+        self._received: dict[socket.socket, bytes] = {}
+        self._taken = 0
+        self._began = 0.0
+        self._selector.register(listener, selectors.EVENT_READ)
+
+    def time(self) -> float:
+        """Serves one runtime; returns the microseconds of one invocation."""
+        while self._taken < WARM_UP + COUNT:
+            for key, _ in self._selector.select():
+                if key.fileobj is self._listener:
+                    self._accept()
+                else:
+                    self._read(key.fileobj)  # type: ignore[arg-type]  # a socket, as all that are registered
+        seconds = time.perf_counter() - self._began
+        for connection in self._received:
+            connection.close()
+        return seconds / COUNT * 1e6
+
+    def _accept(self) -> None:
+        connection, _ = self._listener.accept()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._selector.register(connection, selectors.EVENT_READ)
+        self._received[connection] = b""
+
+    def _read(self, connection: socket.socket) -> None:
+        received = connection.recv(65536)
+        if not received:
+            self._selector.unregister(connection)
+            del self._received[connection]
+            connection.close()
+            return
+        data = self._received[connection] + received
+        head, found, rest = data.partition(b"\r\n\r\n")
+        length = _length_of(head)
+        whole = bool(found) and len(rest) >= length
+        self._received[connection] = rest[length:] if whole else data
+        if whole:
+            connection.sendall(self._answer(head, rest[:length]))
+
+    def _answer(self, head: bytes, body: bytes) -> bytes:
+        if b"/invocation/next" in head:
+            return NEXT % (self._taken, len(EVENT))
+        if b"/extension/register" in head:
+            return b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+        assert b"/response" in head, head + body
+        assert body == EVENT, body
+        self._taken += 1
+        if self._taken == WARM_UP:
+            self._began = time.perf_counter()
+        return TAKEN
 
 
 def _length_of(head: bytes) -> int:
@@ -111,7 +123,7 @@ def sample(runtime: str, root: Path) -> float:
             stderr=subprocess.DEVNULL,
         )
         try:
-            return serve_invocations(listener)
+            return Platform(listener).time()
         finally:
             process.kill()
             process.wait()

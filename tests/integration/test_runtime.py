@@ -92,18 +92,15 @@ def test_a_log_line_looks_as_aws_writes_it(emulator):
 
 @pytest.mark.parametrize(
     "handler",
-    [
-        "broken.handler",
-        "malformed.handler",
-        "absent.handler",
-        "shapes.absent",
-        "shapes",
-        "sys.exit",
-    ],
+    ["broken.handler", "malformed.handler", "absent.handler", "whole.absent", "whole", "sys.exit"],
 )
-def test_what_cannot_be_loaded_is_reported_as_aws_reports_it(emulator, handler):
+def test_what_cannot_be_loaded_is_reported_as_aws_reports_it(emulator, handler, tmp_path):
+    (tmp_path / "broken.py").write_text("raise ValueError('not today')\n")
+    (tmp_path / "malformed.py").write_text("def handler(event, context)\n")
+    (tmp_path / "whole.py").write_text("def handler(event, context): ...\n")
+
     def report(runtime):
-        function = emulator(handler, task_root=FUNCTIONS, runtime=runtime)
+        function = emulator(handler, task_root=tmp_path, runtime=runtime)
         status, body = function.invoke({})
         return status, body["errorType"]
 

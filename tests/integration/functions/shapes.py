@@ -38,6 +38,3 @@ def speak(event, context):
 async def asynchronous(event, context):
     await asyncio.sleep(0)
     return {"event": event}
-
-
-not_a_function = 7
