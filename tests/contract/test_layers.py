@@ -22,13 +22,14 @@ ROWS = [
     {"visit"},
     {"handler"},
     {""},  # the public face, `import warmkit`
-    {"resources", "testing"},
+    {"resources", "testing", "runtime"},
     {"local"},
 ]
 STANDARD_LIBRARY_ONLY = {name for row in ROWS[:-2] for name in row}
 THIRD_PARTIES = {
     "postgres": {"asyncpg"},
     "breaker": {"pybreaker"},
+    "runtime": {"httptools", "simplejson"},
     "aws": {"aiobotocore", "botocore", "aiohttp", "types_aiobotocore_s3"},
 }
 """Which folder of `resources` knows which of them."""
@@ -116,6 +117,19 @@ def test_only_the_clock_asks_for_the_time():
     wrong = [
         module
         for module, path in modules().items()
-        if room_of(module) not in {"clock", "local", "testing"} and "time" in imports_of(path)
+        if room_of(module) not in {"clock", "local", "testing"}
+        and "time" in imports_of(path)
+        and module != "warmkit.runtime.logs"  # formats the moments that log records carry
+    ]
+    assert wrong == []
+
+
+def test_the_runtime_and_the_local_lambda_share_no_code():
+    """What they shared would agree with its own bugs."""
+    wrong = [
+        f"{module} imports {imported}"
+        for module, path in modules().items()
+        for imported in imports_of(path)
+        if {room_of(module), room_of(imported)} == {"runtime", "local"}
     ]
     assert wrong == []

@@ -23,7 +23,12 @@ class StartEmulator(Protocol):
     """Starts an emulator that ends with the test."""
 
     def __call__(
-        self, handler: str, *, task_root: Path, env: Mapping[str, str] | None = None
+        self,
+        handler: str,
+        *,
+        task_root: Path,
+        env: Mapping[str, str] | None = None,
+        runtime: str = "awslambdaric",
     ) -> Emulator: ...
 
 
@@ -84,8 +89,14 @@ def emulator() -> Iterator[StartEmulator]:
     with contextlib.ExitStack() as stack:
 
         def start(
-            handler: str, *, task_root: Path, env: Mapping[str, str] | None = None
+            handler: str,
+            *,
+            task_root: Path,
+            env: Mapping[str, str] | None = None,
+            runtime: str = "awslambdaric",
         ) -> Emulator:
-            return stack.enter_context(Emulator(handler, task_root=task_root, env=env))
+            return stack.enter_context(
+                Emulator(handler, task_root=task_root, env=env, runtime=runtime)
+            )
 
         yield start

@@ -86,17 +86,24 @@ class Emulator:
     """
 
     def __init__(
-        self, handler: str, *, task_root: Path, env: Mapping[str, str] | None = None
+        self,
+        handler: str,
+        *,
+        task_root: Path,
+        env: Mapping[str, str] | None = None,
+        runtime: str = "awslambdaric",
     ) -> None:
         """Say what to run.
 
         Args:
             handler: "module.function".
             task_root: The directory with the function's code.
+            runtime: The module that serves it: AWS's own runtime, or warmkit's.
             env: Environment variables besides those of this process, of which none that begins
                 with AWS_ is passed on.
         """
         self._handler = handler
+        self._runtime = runtime
         self._task_root = task_root
         self._env = env or {}
         self._port = free_port()
@@ -143,7 +150,7 @@ class Emulator:
             [
                 emulator_program(),
                 *(word for option in addresses.items() for word in option),
-                *(sys.executable, "-m", "awslambdaric", self._handler),
+                *(sys.executable, "-m", self._runtime, self._handler),
             ],
             home=self._home,
             env=self._environment(),

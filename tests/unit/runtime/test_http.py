@@ -1,0 +1,187 @@
+"""One HTTP exchange at a time: whatever the peer sends, there is an answer or an error, and never a hang."""
+
+import asyncio
+import contextlib
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lambda_platform import Cut, Platform, answer, until
+
+from warmkit.runtime import http
+from warmkit.runtime.http import ExchangeError, Line, Request
+
+GET = Request("GET", "/x")
+
+
+def talk(scenario, *items):
+    """Runs a scenario against a platform that answers each request with the next item."""
+
+    async def main():
+        async with Platform().listening() as platform:
+            platform.put(*items)
+            line = Line(platform.address)
+            try:
+                return await scenario(line, platform)
+            finally:
+                line.close()
+
+    return asyncio.run(main())
+
+
+async def once(line, platform):
+    return await line.exchange(GET)
+
+
+def test_an_answer_has_status_headers_in_lower_case_and_body():
+    assert talk(once, answer(418, b"short", X_Kind="Teapot")) == (
+        418,
+        {"content-length": "5", "x-kind": "Teapot"},
+        b"short",
+    )
+
+
+def test_a_request_is_sent_with_its_headers_and_the_length_of_its_body():
+    async def scenario(line, platform):
+        await line.exchange(Request("POST", "/here", {"X-Kind": "Cup"}, b"tea"))
+        await line.exchange(Request("POST", "/empty"))
+        return platform
+
+    platform = talk(scenario)
+    assert [(item.path, item.headers["content-length"], item.body) for item in platform.asked] == [
+        ("/here", "3", b"tea"),
+        ("/empty", "0", b""),
+    ]
+    assert platform.asked[0].headers["host"] == platform.address
+    assert platform.asked[0].headers["x-kind"] == "Cup"
+
+
+def test_one_connection_serves_many_exchanges():
+    async def scenario(line, platform):
+        for _ in range(5):
+            await line.exchange(GET)
+        return platform.connections
+
+    assert talk(scenario, *[answer()] * 5) == 1
+
+
+@pytest.mark.parametrize("ending", [answer(Connection="close"), Cut()])
+def test_a_connection_that_has_ended_is_opened_anew(ending):
+    async def scenario(line, platform):
+        try:
+            await line.exchange(GET)
+        except ExchangeError:
+            assert ending == Cut()
+        return await line.exchange(GET), platform.connections
+
+    (status, _, body), connections = talk(scenario, ending, answer(body=b"again"))
+    assert (status, body, connections) == (200, b"again", 2)
+
+
+def test_a_connection_that_the_peer_closed_while_it_was_idle_is_opened_anew():
+    async def scenario(line, platform):
+        await line.exchange(GET)
+        for task in asyncio.all_tasks():
+            if task.get_name() == "platform":
+                task.cancel()
+        await until(lambda: line._wire.is_over)
+        return await line.exchange(GET)
+
+    assert talk(scenario, answer(), answer(body=b"again")).body == b"again"
+
+
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"
+)
+
+
+@given(
+    data=st.data(), message=st.sampled_from([CHUNKED, answer(body=b"hello world", X_Kind="Cup")])
+)
+def test_an_answer_may_arrive_in_any_pieces(data, message):
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(message) - 1), max_size=6)))
+    pieces = [message[a:b] for a, b in zip([0, *cuts], [*cuts, len(message)], strict=True)]
+    assert talk(once, pieces).body == b"hello world"
+
+
+@given(kept=st.integers(0, len(CHUNKED) - 1))
+def test_an_answer_that_ends_too_early_is_an_error(kept):
+    with pytest.raises(ExchangeError, match="lost"):
+        talk(once, Cut(CHUNKED[:kept]))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\nxx",
+    ],
+)
+def test_what_is_no_answer_is_an_error(said):
+    with pytest.raises(ExchangeError, match="no HTTP"):
+        talk(once, said)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_at_all_make_it_hang_or_crash(said):
+    """The peer ends the connection after them: an answer or our error, whatever they were."""
+    with contextlib.suppress(ExchangeError):
+        assert talk(once, Cut(said)).status >= 200
+
+
+def test_an_announcement_is_not_the_answer():
+    early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX-Early: 1\r\n\r\n"
+    assert talk(once, [early, answer(201, X_Late="1")]) == (
+        201,
+        {"content-length": "0", "x-late": "1"},
+        b"",
+    )
+
+
+@pytest.mark.parametrize(("limit", "message"), [("MAX_BODY", "body"), ("MAX_HEADERS", "headers")])
+def test_an_answer_without_end_is_cut_off(limit, message, monkeypatch):
+    monkeypatch.setattr(http, limit, 100)
+    big = answer(body=b"x" * 200) if limit == "MAX_BODY" else answer(X_Long="x" * 200)
+    with pytest.raises(ExchangeError, match=f"more than 100 bytes of {message}"):
+        talk(once, big)
+
+
+def test_what_is_said_unasked_ends_the_connection():
+    async def scenario(line, platform):
+        first = await line.exchange(GET)
+        await until(lambda: line._wire.is_over)
+        return first.body, (await line.exchange(GET)).body, platform.connections
+
+    assert talk(scenario, [answer(body=b"1"), answer(body=b"unasked")], answer(body=b"2")) == (
+        b"1",
+        b"2",
+        2,
+    )
+
+
+def test_a_cancelled_exchange_leaves_no_answer_for_the_next_one():
+    async def scenario(line, platform):
+        late = asyncio.get_running_loop().create_future()
+        platform.put(late)
+        waiting = asyncio.create_task(line.exchange(GET))
+        await until(lambda: platform.asked)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        late.set_result(answer(body=b"late"))
+        platform.put(answer(body=b"next"))
+        return (await line.exchange(GET)).body, platform.connections
+
+    assert talk(scenario) == (b"next", 2)
+
+
+def test_a_peer_that_is_not_there_is_an_os_error():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, and not listening
+        line = Line(f"127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(OSError, match="Connect call failed"):
+            asyncio.run(line.exchange(GET))

@@ -1,0 +1,279 @@
+"""The loop of the runtime, over real sockets: every invocation gets its own answer, and only that."""
+
+import asyncio
+import contextvars
+import random
+
+import pytest
+from lambda_platform import Platform, event, until
+
+from warmkit import Invocation, warm_handler
+from warmkit.environment import default_environment
+from warmkit.runtime import current
+from warmkit.runtime.api import ApiGoneError, RuntimeApi
+from warmkit.runtime.serve import Server
+from warmkit.testing import FakeResource
+
+
+def serve(handler, *items, pollers=1, count=None, told=None):
+    """Serves the items and stops; returns the posts in the order of their arrival."""
+    count = len(items) if count is None else count
+
+    async def main():
+        async with Platform().listening() as platform:
+            platform.put(*items)
+            apis = [RuntimeApi(platform.address) for _ in range(pollers)]
+            server = Server(handler, apis, (told if told is not None else []).append)
+            running = asyncio.create_task(server.run())
+            posted = asyncio.create_task(platform.posted(count))
+            await asyncio.wait({running, posted}, return_when=asyncio.FIRST_COMPLETED)
+            server.stop()
+            await running
+            for api in apis:
+                api.close()
+            await default_environment(asyncio.get_running_loop()).aclose()
+            return platform.posts()
+
+    return asyncio.run(main())
+
+
+async def echo(event, context):
+    return [event, context.aws_request_id]
+
+
+def plain(event, context):
+    return [event, context.aws_request_id]
+
+
+def plain_that_returns_a_coroutine(event, context):
+    return echo(event, context)
+
+
+class Callable:
+    async def __call__(self, event, context):
+        return [event, context.aws_request_id]
+
+
+@warm_handler
+async def warm(event, context):
+    return [event, context.aws_request_id]
+
+
+@warm_handler
+def warm_plain(event, context):
+    return [event, context.aws_request_id]
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [echo, plain, plain_that_returns_a_coroutine, Callable(), warm, warm_plain],
+)
+def test_handlers_of_every_colour_are_served(handler):
+    posts = serve(handler, *[event(f"id-{n}", str(n).encode()) for n in range(3)])
+    assert [(item.path.split("/")[-2], item.json) for item in posts] == [
+        (f"id-{n}", [n, f"id-{n}"]) for n in range(3)
+    ]
+    assert {item.path.split("/")[-1] for item in posts} == {"response"}
+    assert {item.headers["content-type"] for item in posts} == {"application/json"}
+
+
+def failing(event, context):
+    raise KeyError(event)
+
+
+async def leaving(event, context):
+    raise SystemExit(3)
+
+
+async def cancelling(event, context):
+    raise asyncio.CancelledError
+
+
+async def unwritable(event, context):
+    return {"a": [object()]}
+
+
+@pytest.mark.parametrize(
+    ("handler", "kind", "error_type"),
+    [
+        (failing, "Function.KeyError", "KeyError"),
+        (leaving, "Function.SystemExit", "SystemExit"),
+        (cancelling, "Function.CancelledError", "CancelledError"),
+        (unwritable, "Runtime.MarshalError", "Runtime.MarshalError"),
+    ],
+)
+def test_a_failure_is_reported_logged_and_survived(handler, kind, error_type):
+    told = []
+    posts = serve(handler, event("a"), event("b"), told=told)
+    assert [item.path.split("/")[-2:] for item in posts] == [["a", "error"], ["b", "error"]]
+    assert [item.headers["lambda-runtime-function-error-type"] for item in posts] == [kind] * 2
+    assert [item.json["errorType"] for item in posts] == [error_type] * 2
+    assert [failure.kind for failure in told] == [kind] * 2
+
+
+def test_the_trace_begins_in_the_handler():
+    (post,) = serve(failing, event("a"))
+    assert "raise KeyError(event)" in post.json["stackTrace"][-1]
+    assert not any("warmkit/runtime" in line.split("\n")[0] for line in post.json["stackTrace"])
+
+
+def test_an_event_that_is_no_json_is_a_failure_of_that_invocation_alone():
+    posts = serve(echo, event("a", b"{", Content_Type="application/json"), event("b", b"1"))
+    assert [item.path.split("/")[-1] for item in posts] == ["error", "response"]
+    assert posts[0].json["errorType"] == "Runtime.UnmarshalError"
+
+
+def test_resources_live_from_invocation_to_invocation_and_close_at_the_end():
+    db = FakeResource("db")
+
+    @warm_handler(db=db.resource)
+    async def handler(event, context, db, facts: Invocation):
+        return [db.use(), facts.number, facts.request_id, facts.deadline]
+
+    posts = serve(handler, *[event(f"id-{n}") for n in (1, 2, 3)])
+    assert [item.json[:3] for item in posts] == [[1, n, f"id-{n}"] for n in (1, 2, 3)]
+    assert db.log == ["start 1", "close 1"]
+
+
+def test_as_many_invocations_at_once_as_there_are_pollers():
+    """Each waits for all the others: with one poller less nobody would ever answer."""
+    count, seen = 8, []
+
+    async def handler(event, context):
+        seen.append(event)
+        await until(lambda: len(seen) >= count)
+        return event
+
+    posts = serve(
+        handler, *[event(f"id-{n}", str(n).encode()) for n in range(count)], pollers=count
+    )
+    assert sorted(item.json for item in posts) == list(range(count))
+
+
+leak = contextvars.ContextVar("leak", default=None)
+
+
+@pytest.mark.parametrize("pollers", [1, 4, 16])
+def test_no_invocation_sees_anything_of_another(pollers):
+    """Random waits, and whatever the platform said of an invocation is what its handler sees throughout."""
+    wrong = []
+    chance = random.Random(pollers)
+
+    async def handler(event, context):
+        if leak.get() is not None:
+            wrong.append(("leaked", leak.get()))
+        leak.set(event)
+        for _ in range(chance.randrange(4)):
+            await asyncio.sleep(0)
+            told = (context.aws_request_id, context.tenant_id, current.request_id.get())
+            told += (current.tenant_id.get(), current.trace_id.get(), leak.get())
+            if told != (
+                f"id-{event}",
+                f"t-{event}",
+                f"id-{event}",
+                f"t-{event}",
+                f"x-{event}",
+                event,
+            ):
+                wrong.append((event, told))
+        return event
+
+    items = [
+        event(
+            f"id-{n}",
+            str(n).encode(),
+            Lambda_Runtime_Aws_Tenant_Id=f"t-{n}",
+            Lambda_Runtime_Trace_Id=f"x-{n}",
+        )
+        for n in range(500)
+    ]
+    posts = serve(handler, *items, pollers=pollers)
+    assert wrong == []
+    assert sorted((item.path.split("/")[-2], item.json) for item in posts) == sorted(
+        (f"id-{n}", n) for n in range(500)
+    )
+
+
+def test_the_trace_variable_of_the_process_is_set_only_where_one_invocation_runs(monkeypatch):
+    monkeypatch.delenv("_X_AMZN_TRACE_ID", raising=False)
+
+    async def handler(event, context):
+        import os
+
+        return os.environ.get("_X_AMZN_TRACE_ID")
+
+    traced = event("a", Lambda_Runtime_Trace_Id="Root=1")
+    assert [item.json for item in serve(handler, traced, event("b"))] == ["Root=1", None]
+    assert [item.json for item in serve(handler, traced, pollers=2)] == [None]
+
+
+def test_stopping_lets_an_invocation_under_way_finish():
+    async def main():
+        began, go_on = asyncio.Event(), asyncio.Event()
+
+        async def handler(event, context):
+            began.set()
+            await go_on.wait()
+            return "done"
+
+        async with Platform().listening() as platform:
+            platform.put(event("a"))
+            api = RuntimeApi(platform.address)
+            server = Server(handler, [api], print)
+            running = asyncio.create_task(server.run())
+            await began.wait()
+            server.stop()
+            go_on.set()
+            await running
+            api.close()
+            return [item.json for item in platform.posts()]
+
+    assert asyncio.run(main()) == ["done"]
+
+
+def test_a_poller_that_lost_the_platform_does_not_stop_the_others(monkeypatch):
+    class Gone:
+        async def next(self):
+            raise ApiGoneError("gone")
+
+    class Once:
+        def __init__(self):
+            self.answers = []
+            self.left = [1, 2]
+
+        async def next(self):
+            await asyncio.sleep(0)
+            if not self.left:
+                raise ApiGoneError("gone too")
+            from warmkit.runtime.protocol import Received
+
+            return Received(f"id-{self.left.pop()}", 1, b"{}")
+
+        async def respond(self, received, body, content_type):
+            self.answers.append(received.request_id)
+
+    async def main():
+        good = Once()
+        with pytest.raises(ApiGoneError, match="gone"):
+            await Server(echo, [Gone(), good], print).run()
+        return good.answers
+
+    assert asyncio.run(main()) == ["id-2", "id-1"]
+
+
+def test_observers_settle_after_the_answer_is_posted():
+    order = []
+
+    class Observer:
+        def __call__(self, event):
+            pass
+
+        async def settle(self):
+            order.append("settled")
+
+    @warm_handler(observers=[Observer()])
+    async def handler(event):
+        order.append("handled")
+
+    serve(handler, event("a"), event("b"))
+    assert order[:3] == ["handled", "settled", "handled"]

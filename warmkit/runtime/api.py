@@ -1,0 +1,110 @@
+"""The Runtime API as one poller sees it: take an invocation, answer it exactly once.
+
+What the network does to an exchange is dealt with here: what is lost is sent again where that is safe.
+"""
+
+import asyncio
+import logging
+
+from warmkit.runtime import protocol
+from warmkit.runtime.failure import Failure
+from warmkit.runtime.http import Answer, Line, Request
+from warmkit.runtime.protocol import Received
+
+_log = logging.getLogger("warmkit")
+
+PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds between attempts to reach a Runtime API that is there for as long as we are."""
+
+POST_TIMEOUT = 30.0
+"""Seconds for an answer to be taken. `next` has no limit: the environment may be frozen meanwhile."""
+
+
+class ApiGoneError(Exception):
+    """The Runtime API cannot be used any more: the process has nothing left to do."""
+
+
+class RuntimeApi:
+    """One poller's way to the platform, over a connection of its own.
+
+    Args:
+        address: "host:port", as AWS_LAMBDA_RUNTIME_API says.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._line = Line(address)
+
+    async def next(self) -> Received:
+        """Waits for an invocation, however long.
+
+        Raises:
+            ApiGoneError: The platform does not answer, or not in a way that has a meaning.
+        """
+        problem: Exception | None = None
+        for pause in (*PAUSES, None):
+            try:
+                answer = await self._line.exchange(protocol.NEXT)
+                if answer.status == 200:  # noqa: PLR2004  OK
+                    return protocol.read_invocation(answer)
+                problem = protocol.ProtocolError(_said(answer))
+            except (OSError, protocol.ProtocolError) as error:
+                problem = error
+            if pause is not None:
+                _log.warning("no invocation could be taken, asking again: %s", problem)
+                await asyncio.sleep(pause)
+        raise ApiGoneError(f"the Runtime API gives no invocations: {problem}") from problem
+
+    async def respond(self, received: Received, body: bytes, content_type: str) -> None:
+        """Answers an invocation.
+
+        Raises:
+            ApiGoneError: The platform says that the environment is broken.
+        """
+        await self._post(protocol.response(received, body, content_type), received.request_id)
+
+    async def fail(self, received: Received, failure: Failure) -> None:
+        """Reports that an invocation failed.
+
+        Raises:
+            ApiGoneError: The platform says that the environment is broken.
+        """
+        await self._post(protocol.error(received, failure), received.request_id)
+
+    async def fail_init(self, failure: Failure) -> None:
+        """Reports that the function cannot be served at all."""
+        await self._post(protocol.init_error(failure), "init")
+
+    async def _post(self, request: Request, about: str) -> None:
+        answer = await self._delivered(request, about)
+        if answer is None or answer.status == protocol.ACCEPTED:
+            return
+        if answer.status >= 500:  # noqa: PLR2004  documented as: exit promptly
+            raise ApiGoneError(f"the Runtime API is broken: {_said(answer)}")
+        _log.warning("the answer to %s was not taken: %s", about, _said(answer))
+
+    async def _delivered(self, request: Request, about: str) -> Answer | None:
+        """Returns what the platform said, or None if nobody knows.
+
+        An exchange that broke is tried once more: if the first one did arrive, the platform refuses the second.
+        """
+        for last in (False, True):
+            try:
+                async with asyncio.timeout(POST_TIMEOUT):
+                    answer = await self._line.exchange(request)
+            except (OSError, TimeoutError) as error:
+                if last:
+                    _log.error("whether the answer to %s arrived is not known: %s", about, error)
+                    return None
+                _log.warning("the answer to %s is sent again: %s", about, error)
+            else:
+                arrived_before = last and answer.status in protocol.OVER
+                return None if arrived_before else answer
+        return None
+
+    def close(self) -> None:
+        """Drops the connection."""
+        self._line.close()
+
+
+def _said(answer: Answer) -> str:
+    return f"{answer.status} {answer.body[:500].decode('utf-8', 'replace')}"

@@ -1,0 +1,157 @@
+"""Log lines as AWS's runtime writes them: text or JSON, on stdout or framed, with the right request id.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from typing import Any, cast
+
+from warmkit.runtime import current
+from warmkit.runtime.failure import Failure
+
+_MAGIC = b"\xa5\x5a\x00"
+_TEXT, _JSON = 0b11, 0b10
+_LEVEL_BITS = {
+    logging.DEBUG: 0b00001000,
+    logging.INFO: 0b00001100,
+    logging.WARNING: 0b00010000,
+    logging.ERROR: 0b00010100,
+    logging.CRITICAL: 0b00011000,
+}
+_TIME = "%Y-%m-%dT%H:%M:%S"
+
+
+class Log:
+    """Where lines go.
+
+    Args:
+        frames: The descriptor that takes framed messages; None: standard output.
+        as_json: One JSON object a line.
+        levelled: Frames tell their level.
+    """
+
+    def __init__(self, frames: int | None, *, as_json: bool, levelled: bool) -> None:
+        self.as_json = as_json
+        self._levelled = levelled or as_json
+        self._frames = frames
+
+    def write(self, text: str, level: int) -> None:
+        """Writes one message in one piece: lines of concurrent invocations do not mix."""
+        if self._frames is None:
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
+            return
+        message = text.encode("utf-8", "backslashreplace")
+        bits = _LEVEL_BITS.get(level, 0) if self._levelled else 0
+        kind = _MAGIC + bytes([bits | (_JSON if self.as_json else _TEXT)])
+        moment = (time.time_ns() // 1000).to_bytes(8, "big")
+        frame = kind + len(message).to_bytes(4, "big") + moment + message
+        while frame:
+            frame = frame[os.write(self._frames, frame) :]
+
+    def tell(self, failure: Failure) -> None:
+        """Writes that an invocation, or the init phase, failed."""
+        stack = failure.frames.format() if failure.frames is not None else []
+        if self.as_json:
+            content = {
+                "timestamp": _timestamp(time.time()),
+                "level": "ERROR",
+                "errorMessage": failure.message,
+                "errorType": failure.error_type,
+                "requestId": current.request_id.get(),
+                "stackTrace": stack,
+            }
+            self.write(json.dumps(content, ensure_ascii=False), logging.ERROR)
+            return
+        lines = [f"[ERROR] {failure.error_type}: {failure.message}"]
+        if stack:
+            lines += ["Traceback (most recent call last):", *"".join(stack).splitlines()]
+        if (
+            self._frames is None
+        ):  # one event of several lines, where nothing else keeps them together
+            self.write("\r".join(_unbreakable(line) for line in lines), logging.ERROR)
+        else:
+            self.write("\n".join(lines), logging.ERROR)
+
+
+class _Handler(logging.Handler):
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+        self.setFormatter(_JsonFormatter() if log.as_json else _TextFormatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log.write(self.format(record), record.levelno)
+
+
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        record.aws_request_id = current.request_id.get()
+        return super().format(record)
+
+    def __init__(self) -> None:
+        line = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s"
+        super().__init__(line, _TIME)
+        self.converter = time.gmtime
+
+
+_OWN_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        content: dict[str, Any] = {
+            "timestamp": _timestamp(record.created),
+            "level": record.levelname,
+            "message": _message_of(record),
+            "logger": record.name,
+            "requestId": current.request_id.get(),
+        }
+        if current.tenant_id.get():
+            content["tenantId"] = current.tenant_id.get()
+        content |= {key: value for key, value in vars(record).items() if key not in _OWN_ATTRIBUTES}
+        if record.exc_info and record.exc_info[0] is not None:
+            kind, error, _ = record.exc_info
+            content |= {
+                "errorType": kind.__name__,
+                "errorMessage": str(error),
+                "stackTrace": self.formatException(record.exc_info).splitlines(),
+                "location": f"{record.pathname}:{record.funcName}:{record.lineno}",
+            }
+        return json.dumps(content, ensure_ascii=False, default=str)
+
+
+def _message_of(record: logging.LogRecord) -> object:
+    message: Any = record.msg
+    return cast("object", message) if isinstance(message, dict) else record.getMessage()
+
+
+def set_up() -> Log:
+    """Makes the root logger write as the function's logging settings say; returns where it writes."""
+    descriptor = os.environ.pop("_LAMBDA_TELEMETRY_LOG_FD", None)
+    level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
+    level = {"TRACE": "DEBUG", "FATAL": "CRITICAL"}.get(level, level)
+    known = logging.getLevelNamesMapping()
+    log = Log(
+        int(descriptor) if descriptor is not None else None,
+        as_json=os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON",
+        levelled=level in known,
+    )
+    root = logging.getLogger()
+    root.addHandler(_Handler(log))
+    if level in known:
+        root.setLevel(level)
+    return log
+
+
+def _timestamp(seconds: float) -> str:
+    return time.strftime(f"{_TIME}Z", time.gmtime(seconds))
+
+
+def _unbreakable(line: str) -> str:
+    text = line.lstrip(" ")
+    return "\u00a0" * (len(line) - len(text)) + text

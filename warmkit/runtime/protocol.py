@@ -1,0 +1,133 @@
+"""Lambda's Runtime API and Extensions API as values: what an answer says, what a request is.
+
+It opens nothing and awaits nothing.
+Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+"""
+
+import re
+from typing import NamedTuple
+
+from warmkit.runtime.failure import Failure
+from warmkit.runtime.http import Answer, Request
+
+_RUNTIME = "/2018-06-01/runtime"
+_EXTENSION = "/2020-01-01/extension"
+
+NEXT = Request("GET", f"{_RUNTIME}/invocation/next")
+
+ACCEPTED = 202
+OVER = frozenset({400, 403, 410})
+"""Answers that mean: this invocation is not open (any more). The platform has moved on, and so do we."""
+
+
+_ID = re.compile(r"[\w.:~-]{1,256}", re.ASCII)
+"""What may stand in a path as it is."""
+
+
+class ProtocolError(Exception):
+    """The platform said something that has no meaning."""
+
+
+class Received(NamedTuple):
+    """An invocation as it arrived.
+
+    Attributes:
+        request_id: Which one.
+        deadline_ms: When it must be over, in Unix milliseconds.
+        body: The event.
+        content_type: Of the event; "" if nothing was said.
+        function_arn: As it was invoked, alias or version included.
+        trace_id: The X-Ray header; "" if there is none.
+        tenant_id: "" if the function does not tell tenants apart.
+        client_context: JSON; "" if there is none.
+        cognito_identity: JSON; "" if there is none.
+        invocation_id: To be echoed, so that a late answer is not taken for that of a retry; "" if there is none.
+    """
+
+    request_id: str
+    deadline_ms: int
+    body: bytes = b""
+    content_type: str = ""
+    function_arn: str = ""
+    trace_id: str = ""
+    tenant_id: str = ""
+    client_context: str = ""
+    cognito_identity: str = ""
+    invocation_id: str = ""
+
+
+def read_invocation(answer: Answer) -> Received:
+    """Returns the invocation that `NEXT` brought.
+
+    Raises:
+        ProtocolError: It has no request id or no deadline.
+    """
+    said = answer.headers
+    request_id = said.get("lambda-runtime-aws-request-id", "")
+    deadline = said.get("lambda-runtime-deadline-ms", "")
+    if not _ID.fullmatch(request_id):
+        raise ProtocolError(f"an invocation came with the request id {request_id!r}")
+    if not (deadline.isascii() and deadline.isdecimal()):
+        raise ProtocolError(f"invocation {request_id} came with the deadline {deadline!r}")
+    return Received(
+        request_id,
+        int(deadline),
+        answer.body,
+        content_type=said.get("content-type", ""),
+        function_arn=said.get("lambda-runtime-invoked-function-arn", ""),
+        trace_id=said.get("lambda-runtime-trace-id", ""),
+        tenant_id=said.get("lambda-runtime-aws-tenant-id", ""),
+        client_context=said.get("lambda-runtime-client-context", ""),
+        cognito_identity=said.get("lambda-runtime-cognito-identity", ""),
+        invocation_id=said.get("lambda-runtime-invocation-id", ""),
+    )
+
+
+def response(received: Received, body: bytes, content_type: str) -> Request:
+    """Returns the answer to an invocation."""
+    headers = {"Content-Type": content_type, **_echo(received)}
+    return Request("POST", f"{_RUNTIME}/invocation/{received.request_id}/response", headers, body)
+
+
+def error(received: Received, failure: Failure) -> Request:
+    """Returns the report that an invocation failed."""
+    headers = {**_error_headers(failure), **_echo(received)}
+    cause = failure.xray_cause()
+    if cause:
+        headers["Lambda-Runtime-Function-XRay-Error-Cause"] = cause
+    body = failure.body(received.request_id)
+    return Request("POST", f"{_RUNTIME}/invocation/{received.request_id}/error", headers, body)
+
+
+def init_error(failure: Failure) -> Request:
+    """Returns the report that the function cannot be served at all."""
+    return Request("POST", f"{_RUNTIME}/init/error", _error_headers(failure), failure.body())
+
+
+def _error_headers(failure: Failure) -> dict[str, str]:
+    return {
+        "Content-Type": "application/vnd.aws.lambda.error+json",
+        "Lambda-Runtime-Function-Error-Type": failure.kind,
+    }
+
+
+def _echo(received: Received) -> dict[str, str]:
+    known = received.invocation_id
+    return {"Lambda-Runtime-Invocation-Id": known} if known else {}
+
+
+# -- the Extensions API
+# Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html
+
+REGISTER = Request(
+    "POST",
+    f"{_EXTENSION}/register",
+    {"Lambda-Extension-Name": "warmkit-orderly-shutdown", "Content-Type": "application/json"},
+    b'{"events": []}',
+)
+"""An internal extension: the platform has launched no program of that name. It wants no events."""
+
+
+def next_event(identifier: str) -> Request:
+    """Returns the wait for the extension's next event."""
+    return Request("GET", f"{_EXTENSION}/event/next", {"Lambda-Extension-Identifier": identifier})
