@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from warmkit.resources.aws.s3 import s3_client
+    from warmkit.resources.aws.service import aws_client
     from warmkit.resources.errors import (
         BucketError,
         DsnError,
         MissingPackageError,
         PostgresConnectError,
+        ServiceError,
     )
     from warmkit.resources.postgres.pool import postgres_pool
 
@@ -17,6 +19,8 @@ __all__ = [
     "DsnError",
     "MissingPackageError",
     "PostgresConnectError",
+    "ServiceError",
+    "aws_client",
     "postgres_pool",
     "s3_client",
 ]
@@ -26,6 +30,8 @@ _MODULES = {
     "DsnError": "errors",
     "MissingPackageError": "errors",
     "PostgresConnectError": "errors",
+    "ServiceError": "errors",
+    "aws_client": "aws.service",
     "postgres_pool": "postgres.pool",
     "s3_client": "aws.s3",
 }

@@ -115,3 +115,28 @@ class BucketError(WarmkitError):
             f"S3 answered {self.status} when asked for the bucket {self.bucket!r} from region {self.region!r}.\n"
             f"  {missing if self.status == HTTPStatus.NOT_FOUND else other}"
         )
+
+
+class ServiceError(WarmkitError, ValueError):
+    """AWS has no service of this name, as far as the installed botocore knows.
+
+    Attributes:
+        service: The name.
+        close: The names of services that are almost the same; may be empty.
+    """
+
+    def __init__(self, service: str, known: Iterable[str]) -> None:
+        known = list(known)
+        super().__init__(service, known)
+        self.service = service
+        self.close = difflib.get_close_matches(service.lower(), known, n=3)
+        self._count = len(known)
+
+    def __str__(self) -> str:
+        meant = " or ".join(map(repr, self.close))
+        advice = (
+            f"Did you mean {meant}?"
+            if self.close
+            else "Write the name that boto3.client() takes; for a newer service, update aiobotocore."
+        )
+        return f"AWS has no service {self.service!r} among the {self._count} that botocore knows.\n  {advice}"
