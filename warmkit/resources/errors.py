@@ -129,7 +129,7 @@ class ServiceError(WarmkitError, ValueError):
         known = list(known)
         super().__init__(service, known)
         self.service = service
-        self.close = difflib.get_close_matches(service.lower(), known, n=3)
+        self.close = difflib.get_close_matches(service.lower(), known, n=3, cutoff=0.65)
         self._count = len(known)
 
     def __str__(self) -> str:

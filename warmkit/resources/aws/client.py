@@ -97,14 +97,14 @@ class ClientFactory:
         """Starts a client, and closes it behind its yield."""
         async with AsyncExitStack() as stack:
             with uncollected():
-                client, sockets = await self._open(session, stack)
-            self._sockets[id(client)] = sockets
+                client = await self._open(session, stack)
             try:
                 await self.greet(client)
                 yield client
             finally:
-                del self._sockets[id(client)]
-                sockets.drop()  # else closing waits for AWS to agree to it, connection by connection
+                sockets = self._sockets.pop(id(client), None)
+                if sockets is not None:
+                    sockets.drop()  # else closing waits for AWS to agree to it, connection by connection
 
     async def greet(self, client: Any) -> None:
         """Proves at its start that the client works. By default nothing is asked."""
@@ -115,41 +115,49 @@ class ClientFactory:
         return sockets is None or sockets.are_quiet()
 
     def drop_idle(self, client: Any) -> None:
-        """Drops the idle sockets."""
+        """Drops the idle sockets.
+
+        Raises:
+            KeyError: They are not known; the client is rebuilt then.
+        """
         self._sockets[id(client)].drop()
 
-    async def _open(self, session: Any, stack: AsyncExitStack) -> "tuple[Any, IdleSockets]":
+    async def _open(self, session: Any, stack: AsyncExitStack) -> Any:
         from botocore.exceptions import UnknownServiceError
 
         from warmkit.resources.aws.idle_sockets import capturing
 
         captured: list[IdleSockets] = []
-        config = self._merged_config()
-        config.http_session_cls = capturing(captured)
+        config = self._merged_config(capturing(captured))
         creation = session.create_client(self._service, config=config, **self._options)
         try:
             client = await stack.enter_async_context(creation)
         except UnknownServiceError:  # whose text lists all 400
             known = session.get_component("data_loader").list_available_services("service-2")
             raise ServiceError(self._service, known) from None
-        (sockets,) = captured
-        return client, sockets
+        if (
+            captured
+        ):  # else botocore has lost it on the way, as aiobotocore 3.0 does: `drop_idle` will raise
+            self._sockets[id(client)] = captured[0]
+        return client
 
-    def _merged_config(self) -> Any:
+    def _merged_config(self, session_class: "type[IdleSockets]") -> Any:
         from aiobotocore.config import AioConfig
 
-        ours: Any = AioConfig(
+        config: Any = AioConfig(
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=read_timeout(self._service),
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
             max_pool_connections=max(_MIN_CONNECTIONS, concurrency()),
         )
-        if self._config is None:
-            return ours
-        merged = ours.merge(self._config)
+        if self._config is not None:
+            config = config.merge(self._config)
+        # As an option, so that it stays where botocore merges configurations: a FIPS region makes it do so.
+        config = config.merge(AioConfig(http_session_cls=session_class))
         # aiobotocore 3.0 merges botocore's options, but not its own.
-        merged.connector_args = getattr(self._config, "connector_args", merged.connector_args)
-        return merged
+        config.http_session_cls = session_class
+        config.connector_args = getattr(self._config, "connector_args", config.connector_args)
+        return config
 
 
 def client_resource(
