@@ -10,11 +10,11 @@ machine disturbs less. "B against B" shows what the noise alone makes.
     python -m benchmarks.aws_cold [pairs]
     python -m benchmarks.aws_cold stages
 
-The first prints the median ratio with a bootstrap interval of 95 % and writes every sample to
+The measured processes run on this interpreter, or on that of COLD_PYTHON: one of an environment with the extra `aws` and nothing
+else shows what a function has, as aiobotocore imports httpx as well where that is installed. The first prints the median ratio with a bootstrap interval of 95 % and writes every sample to
 benchmarks/results/aws_cold.json; it exits with 1 if the ratio is above 0.75. The second prints where the time goes.
 """
 
-import importlib.util
 import json
 import os
 import platform
@@ -25,7 +25,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +33,7 @@ from warmkit.local.s3_server import S3Server
 LIMIT = 0.75
 PAIRS = 25
 BUCKET, KEY, CONTENT = "cold", "key", b"three cups of tea"
+PYTHON = os.environ.get("COLD_PYTHON", sys.executable)
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results" / "aws_cold.json"
 
@@ -124,6 +124,16 @@ asyncio.run(main())
 """
 
 
+VERSIONS = """
+import importlib.util, json, ssl, sys
+from importlib.metadata import version
+
+told = {name: version(name) for name in ("aiobotocore", "botocore", "aiohttp")}
+httpx = importlib.util.find_spec("httpx") is not None
+print(json.dumps({"python": sys.version, "openssl": ssl.OPENSSL_VERSION, "httpx": httpx, **told}))
+"""
+
+
 class Sample(NamedTuple):
     """Milliseconds until the answer."""
 
@@ -134,7 +144,7 @@ class Sample(NamedTuple):
 def run(program: str, environment: Mapping[str, str]) -> Sample:
     begun = time.perf_counter()
     with subprocess.Popen(
-        [sys.executable, "-c", program, BUCKET, KEY],
+        [PYTHON, "-c", program, BUCKET, KEY],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
@@ -144,6 +154,13 @@ def run(program: str, environment: Mapping[str, str]) -> Sample:
         wall = time.perf_counter() - begun
     assert (text, process.returncode) == (CONTENT.decode(), 0)
     return Sample(wall * 1000, float(processor) * 1000)
+
+
+def versions() -> dict[str, Any]:
+    """Returns what is measured."""
+    done = subprocess.run([PYTHON, "-c", VERSIONS], capture_output=True, text=True, check=True)
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
 
 
 def interleave(
@@ -196,9 +213,10 @@ def main() -> int:
         "warmkit_processor_ms": statistics.median(a.processor for a, _ in samples),
         "stock_processor_ms": statistics.median(b.processor for _, b in samples),
         "b_against_b": ratio(noise, 0),
+        "measured": versions(),
     }
-    save(figures, samples, noise)
     report(figures, len(samples))
+    save(figures, samples, noise)
     return 0 if figures["ratio"]["median"] <= LIMIT else 1
 
 
@@ -208,12 +226,10 @@ def save(
     noise: list[tuple[Sample, Sample]],
 ) -> None:
     machine = {
-        "python": sys.version,
+        **figures.pop("measured"),
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cores": os.cpu_count(),
-        "httpx": importlib.util.find_spec("httpx") is not None,
-        **{name: version(name) for name in ("aiobotocore", "botocore", "aiohttp")},
     }
     content = {
         "question": (__doc__ or "").partition("\n")[0],
@@ -242,13 +258,13 @@ def report(figures: dict[str, Any], pairs: int) -> None:
     print(f"  ratio                    {shown('ratio')}   (at most {LIMIT})")
     print(f"  ratio, processor time    {shown('processor_ratio')}")
     print(f"  B against B (noise)      {shown('b_against_b')}")
-    if importlib.util.find_spec("httpx") is not None:
+    if figures["measured"]["httpx"]:
         print("  httpx is installed here: aiobotocore imports it, on both sides")
 
 
 def report_stages(environment: Mapping[str, str]) -> int:
     """Prints the median milliseconds of each stage of a stock cold start."""
-    command = [sys.executable, "-c", STAGES, BUCKET, KEY]
+    command = [PYTHON, "-c", STAGES, BUCKET, KEY]
     stages: dict[str, list[float]] = {}
     for _ in range(11):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

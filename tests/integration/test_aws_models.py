@@ -12,14 +12,17 @@ import botocore
 import pytest
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
+from botocore import register_initializer, unregister_initializer
 from botocore.exceptions import DataNotFoundError, UnknownServiceError
 from botocore.loaders import Loader
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warmkit import Environment, StartError
 from warmkit.resources import aws_client
 from warmkit.resources.aws.models import QuickLoader
+from warmkit.resources.aws.session import aws_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,11 +88,57 @@ def test_a_users_own_models_go_first(tmp_path: Path) -> None:
     assert model == stock.load_service_model("s3", "service-2")
 
 
-def test_what_is_loaded_is_kept(loaders: tuple[QuickLoader, Loader]) -> None:
-    ours, _ = loaders
-    assert ours.load_service_model("sqs", "service-2") is ours.load_service_model(
-        "sqs", "service-2"
-    )
+class Recording(QuickLoader):
+    """Keeps the names of what is asked of its files."""
+
+    def load_data(self, name: str) -> Any:
+        vars(self).setdefault("asked", []).append(name)
+        return super().load_data(name)
+
+
+def test_what_is_loaded_is_kept() -> None:
+    ours = Recording.like(Loader())
+    model = ours.load_service_model("s3", "service-2")
+    asked: list[str] = vars(ours)["asked"]
+    assert [Path(name).name for name in asked] == ["service-2", "service-2.sdk-extras"]
+    asked.clear()
+    assert ours.load_service_model("s3", "service-2") is model
+    assert asked == []
+
+
+def test_models_are_looked_for_where_botocore_looks(loaders: tuple[QuickLoader, Loader]) -> None:
+    ours, stock = loaders
+    assert ours.search_paths == stock.search_paths
+
+
+def session_loader() -> object:
+    async def main() -> object:
+        async with Environment() as environment:
+            session = await environment.get(aws_session)
+            return session.get_component("data_loader")
+
+    return asyncio.run(main())
+
+
+def test_the_session_has_our_loader(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path))
+    loader = session_loader()
+    assert isinstance(loader, QuickLoader)
+    assert loader.search_paths[0] == str(tmp_path)
+
+
+def test_a_loader_of_the_users_own_stays() -> None:
+    class Mine(Loader):
+        pass
+
+    def initialize(session: Any) -> None:
+        session.register_component("data_loader", Mine())
+
+    register_initializer(initialize)
+    try:
+        assert type(session_loader()) is Mine
+    finally:
+        unregister_initializer(initialize)
 
 
 def test_an_unknown_service_is_refused_as_botocore_does(
