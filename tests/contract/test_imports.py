@@ -34,8 +34,8 @@ def test_importing_warmkit_loads_at_most_15_modules_and_no_third_party():
 
 def test_declaring_resources_loads_no_third_party():
     loaded = modules_loaded_by(
-        "from warmkit.resources import circuit_breaker, postgres_pool, s3_client; "
-        "postgres_pool(breaker=circuit_breaker()); s3_client()"
+        "from warmkit.resources import aws_client, circuit_breaker, postgres_pool, s3_client; "
+        "postgres_pool(breaker=circuit_breaker()); s3_client(); aws_client('sqs')"
     )
     tops = {name.partition(".")[0] for name in loaded}
     assert tops <= sys.stdlib_module_names | {"warmkit"}

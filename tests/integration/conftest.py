@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from emulator import Emulator
+from keep_alive import KeepAlive
 from relay import Relay
 
 from warmkit.local.postgres_server import PostgresServer
@@ -72,6 +73,14 @@ def bucket(s3: S3Server) -> str:
     name = f"bucket-{uuid.uuid4().hex}"
     s3.put_objects(name, {})
     return name
+
+
+@pytest.fixture
+def keep_alive(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[KeepAlive]:
+    """A server that keeps connections open as S3 does; the environment leads S3 clients to it."""
+    with KeepAlive() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
+        yield server
 
 
 @pytest.fixture

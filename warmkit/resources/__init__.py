@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from warmkit.resources.aws.s3 import s3_client
+    from warmkit.resources.aws.service import aws_client
     from warmkit.resources.breaker.breaker import CircuitBreaker
     from warmkit.resources.breaker.circuit import circuit_breaker
     from warmkit.resources.errors import (
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
         DsnError,
         MissingPackageError,
         PostgresConnectError,
+        ServiceError,
     )
     from warmkit.resources.postgres.pool import postgres_pool
 
@@ -22,6 +24,8 @@ __all__ = [
     "DsnError",
     "MissingPackageError",
     "PostgresConnectError",
+    "ServiceError",
+    "aws_client",
     "circuit_breaker",
     "postgres_pool",
     "s3_client",
@@ -35,6 +39,8 @@ _MODULES = {
     "MissingPackageError": "errors",
     "PostgresConnectError": "errors",
     "circuit_breaker": "breaker.circuit",
+    "ServiceError": "errors",
+    "aws_client": "aws.service",
     "postgres_pool": "postgres.pool",
     "s3_client": "aws.s3",
 }

@@ -143,3 +143,28 @@ class CircuitOpenError(WarmkitError):
             f"circuit {self.breaker!r} is {state}{failure}. {when}\n"
             "  Until it closes, answer without the service, or tell your caller when to come back: error.retry_in."
         )
+
+
+class ServiceError(WarmkitError, ValueError):
+    """AWS has no service of this name, as far as the installed botocore knows.
+
+    Attributes:
+        service: The name.
+        close: The names of services that are almost the same; may be empty.
+    """
+
+    def __init__(self, service: str, known: Iterable[str]) -> None:
+        known = list(known)
+        super().__init__(service, known)
+        self.service = service
+        self.close = difflib.get_close_matches(service.lower(), known, n=3, cutoff=0.65)
+        self._count = len(known)
+
+    def __str__(self) -> str:
+        meant = " or ".join(map(repr, self.close))
+        advice = (
+            f"Did you mean {meant}?"
+            if self.close
+            else "Write the name that boto3.client() takes; for a newer service, update aiobotocore."
+        )
+        return f"AWS has no service {self.service!r} among the {self._count} that botocore knows.\n  {advice}"

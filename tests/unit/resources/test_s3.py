@@ -1,13 +1,11 @@
 """What of s3_client needs no server: what is refused, and what is missing."""
 
-import asyncio
-import sys
 from typing import Any
 
 import pytest
 
-from warmkit import DefinitionError, Environment, Resource, StartError
-from warmkit.resources import MissingPackageError, s3_client
+from warmkit import DefinitionError
+from warmkit.resources import s3_client
 from warmkit.resources.errors import BucketError
 
 SENTINEL = "s3ntinel"
@@ -78,34 +76,4 @@ def test_a_bucket_error_says_what_to_write() -> None:
     assert str(BucketError("invoices", "eu-west-1", 400)) == (
         "S3 answered 400 when asked for the bucket 'invoices' from region 'eu-west-1'.\n"
         "  Check its region, s3_client(region=...), and the credentials."
-    )
-
-
-class Missing:
-    """A finder that finds no aiobotocore."""
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name == "aiobotocore":
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-
-def failure_of(resource: Resource[Any]) -> BaseException:
-    async def main() -> None:
-        async with Environment() as environment:
-            await environment.get(resource)
-
-    with pytest.raises(StartError) as caught:
-        asyncio.run(main())
-    assert caught.value.__cause__ is not None
-    return caught.value.__cause__
-
-
-def test_a_missing_package_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "aiobotocore"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
-    error = failure_of(s3_client())
-    assert isinstance(error, MissingPackageError)
-    assert str(error) == (
-        "the package aiobotocore is not installed.\n  Write: pip install 'warmkit[s3]'"
     )
