@@ -39,6 +39,7 @@ SURFACE = [
     "WrongLoopError",
     "YieldError",
     "concurrency",
+    "identity",
     "resource",
     "warm_handler",
 ]

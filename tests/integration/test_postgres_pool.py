@@ -27,33 +27,15 @@ from warmkit.resources.postgres.connection import PooledConnection
 from warmkit.testing import EventRecorder, VirtualClock
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable
 
+    from conftest import Really
     from relay import Relay
 
     from warmkit.local.postgres_server import PostgresServer
 
-    Really = Callable[[Callable[[Environment], Coroutine[Any, Any, None]]], None]
-
 QUERY = "SELECT 40 + 2"
 SENTINEL = "s3ntinel"
-
-
-@pytest.fixture
-def really(clock: VirtualClock, recorder: EventRecorder) -> Really:
-    """Decorator: runs a scenario at once, in an environment of its own.
-
-    The loop is a real one; the environment's clock stands still unless the scenario moves it.
-    """
-
-    def drive(scenario: Callable[[Environment], Coroutine[Any, Any, None]]) -> None:
-        async def main() -> None:
-            async with Environment(clock=clock, observers=[recorder]) as environment:
-                await scenario(environment)
-
-        asyncio.run(main())
-
-    return drive
 
 
 @pytest.fixture(autouse=True)

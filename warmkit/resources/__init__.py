@@ -7,26 +7,38 @@ if TYPE_CHECKING:
     from warmkit.resources.errors import (
         BucketError,
         DsnError,
+        IamTokenError,
         MissingPackageError,
+        NotCommittedError,
+        PoolExhaustedError,
         PostgresConnectError,
     )
     from warmkit.resources.postgres.pool import postgres_pool
+    from warmkit.resources.postgres.transaction import postgres_transaction
 
 __all__ = [
     "BucketError",
     "DsnError",
+    "IamTokenError",
     "MissingPackageError",
+    "NotCommittedError",
+    "PoolExhaustedError",
     "PostgresConnectError",
     "postgres_pool",
+    "postgres_transaction",
     "s3_client",
 ]
 
 _MODULES = {
     "BucketError": "errors",
     "DsnError": "errors",
+    "IamTokenError": "errors",
     "MissingPackageError": "errors",
+    "NotCommittedError": "errors",
+    "PoolExhaustedError": "errors",
     "PostgresConnectError": "errors",
     "postgres_pool": "postgres.pool",
+    "postgres_transaction": "postgres.transaction",
     "s3_client": "aws.s3",
 }
 
