@@ -95,9 +95,18 @@ def start_pooler(postgres: PostgresServer) -> Iterator[StartPooler]:
     login = {"user": "postgres", "password": postgres.password}
     with contextlib.ExitStack() as stack:
 
-        def start(users: Mapping[str, str] | None = None, **settings: object) -> Pooler:
-            known = users or {"app": f"pw-{uuid.uuid4().hex}"}
-            pooler = Pooler(postgres.port, login=login, users=known, settings=settings)
+        def start(
+            users: Mapping[str, str] | None = None,
+            files: Mapping[str, str] | None = None,
+            **settings: object,
+        ) -> Pooler:
+            pooler = Pooler(
+                postgres.port,
+                login=login,
+                users=users or {"app": f"pw-{uuid.uuid4().hex}"},
+                settings=settings,
+                files=files or {},
+            )
             return stack.enter_context(pooler)
 
         yield start

@@ -127,6 +127,7 @@ class Pooler(Server):
         login: Mapping[str, str],
         users: Mapping[str, str],
         settings: Mapping[str, object],
+        files: Mapping[str, str],
     ) -> None:
         """Start nothing yet.
 
@@ -134,13 +135,15 @@ class Pooler(Server):
             target_port: PostgreSQL's.
             login: As whom pgbouncer connects to PostgreSQL: user and password.
             users: Who may connect to pgbouncer: password by user.
-            settings: More of pgbouncer's settings.
+            settings: More of pgbouncer's settings; "{home}" in them is the server's directory.
+            files: What else is to lie there: text by name.
         """
         super().__init__()
         self._target_port = target_port
         self._login = login
         self._users = users
         self._settings = settings
+        self._files = files
         self._user = _UNPRIVILEGED if os.geteuid() == 0 else None
 
     def dsn(self, user: str) -> str:
@@ -154,6 +157,8 @@ class Pooler(Server):
     def _prepare(self) -> None:
         self._program = shutil.which("pgbouncer") or self._own_copy()
         self.write_users(self._users)
+        for name, text in self._files.items():
+            (self.home / name).write_text(text)
 
     def _own_copy(self) -> str:
         """Return the path of a copy that the server's user can read, wherever the repository lies."""
@@ -174,7 +179,10 @@ class Pooler(Server):
 
     def _spawn(self) -> ChildProcess:
         login = " ".join(f"{name}={text}" for name, text in self._login.items())
-        settings = "\n".join(f"{name} = {value}" for name, value in self._all_settings().items())
+        settings = "\n".join(
+            f"{name} = {value}".format(home=self.home)
+            for name, value in self._all_settings().items()
+        )
         text = _CONFIGURATION.format(
             host=HOST,
             target=self._target_port,

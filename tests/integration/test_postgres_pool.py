@@ -571,7 +571,8 @@ def test_a_server_that_is_full_is_said_to_be(
 
         @really
         async def _(_: Environment) -> None:
-            cause = (await fail(answering(postgres_pool(dsn)))).__cause__
+            db = postgres_pool(dsn, start_timeout=0.3)
+            cause = (await fail(answering(db))).__cause__
             assert isinstance(cause, PostgresConnectError)
             assert "too many connections" in cause.reason
             assert "reserved concurrency" in cause.advice

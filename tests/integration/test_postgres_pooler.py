@@ -345,7 +345,9 @@ def test_a_transaction_stays_in_one_session(
         async def handler(event: int, tx: asyncpg.Connection) -> Any:
             await tx.execute("INSERT INTO visits VALUES ($1)", event)
             await together.wait()
-            return await tx.fetchval("SELECT count(*) FROM visits")
+            seen = await tx.fetchval("SELECT count(*) FROM visits")
+            await together.wait()
+            return seen
 
         return handler
 

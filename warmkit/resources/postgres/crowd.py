@@ -49,6 +49,8 @@ class Patience:
         self._begun = self._now()
         self._limit = limit
         self._draw = draw
+        self._ceiling = FIRST
+        self._over = False
         self.tries = 0
 
     @property
@@ -63,11 +65,13 @@ class Patience:
 
     async def wait(self) -> bool:
         """Waits for the moment of the next try; returns False, at once, if there is no time for one."""
-        left = self.left
-        if left <= LAST:
+        at_most = self.left - LAST
+        if self._over or at_most <= 0:
             return False
-        ceiling = min(MOST, FIRST * 2.0 ** (self.tries - 1))
-        await asyncio.sleep(min(self._random(ceiling), left - LAST))
+        wait = self._random(self._ceiling)
+        self._ceiling = min(MOST, 2 * self._ceiling)
+        self._over = wait >= at_most  # what comes now is the last try
+        await asyncio.sleep(min(wait, at_most))
         return True
 
     def _random(self, ceiling: float) -> float:
