@@ -701,3 +701,43 @@ def test_every_documented_way_for_sql_is_watched() -> None:
     }
     assert takes_sql, "there are such methods"
     assert takes_sql <= set(vars(PooledConnection))
+
+
+# -- what connections are called
+
+
+def test_a_connection_names_function_and_environment(
+    postgres: PostgresServer, really: Really, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "orders-" + "x" * 60)
+    monkeypatch.delenv("PGAPPNAME", raising=False)
+    handler = answering(postgres_pool())
+
+    @really
+    async def _(environment: Environment) -> None:
+        await handler.invoke({})
+        name = f"orders-{'x' * 47}/{environment.id}"
+        assert len(name) == 63
+        assert len(postgres.backends(name)) == 1
+        assert postgres.statements() == [QUERY], "the name costs no statement"
+
+
+@pytest.mark.parametrize("where", ["variable", "dsn", "option"])
+def test_a_name_of_the_users_own_goes_first(
+    postgres: PostgresServer, really: Really, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.delenv("PGAPPNAME", raising=False)
+    options: dict[str, Any] = {}
+    dsn = postgres.dsn
+    if where == "variable":
+        monkeypatch.setenv("PGAPPNAME", "mine")
+    elif where == "dsn":
+        dsn += "?application_name=mine"
+    else:
+        options = {"server_settings": {"application_name": "mine"}}
+    handler = answering(postgres_pool(dsn, **options))
+
+    @really
+    async def _(_: Environment) -> None:
+        await handler.invoke({})
+        assert len(postgres.backends("mine")) == 1

@@ -89,7 +89,7 @@ class _TransactionFactory:
     ) -> None:
         self._recipe = recipe
         self._options = options
-        self._patience = start_timeout * _SHARE
+        self._start_timeout = start_timeout
 
     async def __call__(self, pool: Any) -> "AsyncIterator[Connection]":
         connection = await self._take(pool)
@@ -108,14 +108,15 @@ class _TransactionFactory:
 
     async def _take(self, pool: Any) -> Any:
         """Takes a connection from the pool, ours or whatever stands in for it."""
-        limit = asyncio.timeout(self._patience)
+        seconds = self._start_timeout * _SHARE
+        limit = asyncio.timeout(seconds)
         try:
             async with limit:
                 return await pool.acquire()
         except TimeoutError:
             if not limit.expired():
                 raise
-        raise PoolExhaustedError(self._recipe.name, pool.get_max_size(), self._patience)
+        raise PoolExhaustedError(self._recipe.name, pool.get_max_size(), seconds)
 
 
 def _lend(pool: Any, number: int) -> None:
