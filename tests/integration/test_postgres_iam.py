@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import socket
 import traceback
 from pathlib import Path
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from warmkit.testing import EventRecorder
 
 KEY, SECRET, SESSION_TOKEN = "AKIDEXAMPLE", "s3cr3t/k3y+example", "s3ss10n+t0ken/=="
-NOON = datetime.datetime(2026, 11, 20, 12, 0, 0, tzinfo=datetime.UTC)
+NOON = dt.datetime(2026, 11, 20, 12, 0, 0, tzinfo=dt.UTC)
 HOST = "orders.cluster-c0ffee.eu-west-1.rds.amazonaws.com"
 
 
@@ -37,7 +37,7 @@ class Clock:
 
     now = NOON
 
-    def __call__(self, *, remove_tzinfo: bool = True) -> datetime.datetime:
+    def __call__(self, *, remove_tzinfo: bool = True) -> dt.datetime:
         return self.now.replace(tzinfo=None) if remove_tzinfo else self.now
 
 
@@ -212,15 +212,15 @@ def certificate(tmp_path: Path) -> Path:
     """A directory with a key and a certificate for 127.0.0.1 that signs itself, readable for all."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    today = datetime.datetime.now(datetime.UTC)
+    today = dt.datetime.now(dt.UTC)
     signed = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(1)
-        .not_valid_before(today - datetime.timedelta(days=1))
-        .not_valid_after(today + datetime.timedelta(days=1))
+        .not_valid_before(today - dt.timedelta(days=1))
+        .not_valid_after(today + dt.timedelta(days=1))
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
@@ -272,7 +272,7 @@ def test_each_connection_gets_the_token_of_its_moment(
     async def _(_: Environment) -> None:
         first = await let_in(gate)
         assert await handler.invoke({}) == 42
-        noon.now = NOON + datetime.timedelta(minutes=16)
+        noon.now = NOON + dt.timedelta(minutes=16)
         second = await let_in(gate)
         assert second != first
         assert await handler.invoke({}) == 42

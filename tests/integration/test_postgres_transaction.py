@@ -268,8 +268,9 @@ def test_a_connection_cut_in_the_middle_is_the_handlers_error_and_the_next_gets_
 
     @really
     async def _(_: Environment) -> None:
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)) as caught:
             await storing(db, be_cut).invoke(1)
+        assert getattr(caught.value, "__notes__", []) == []
         assert await storing(db).invoke(2) == 2
 
     assert stored(postgres) == [2]

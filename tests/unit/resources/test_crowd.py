@@ -67,7 +67,7 @@ def test_two_environments_do_not_come_back_together() -> None:
     assert waits(2.0, None) != waits(2.0, None)
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     def __init__(self, state: str | None, text: str) -> None:
         super().__init__(text)
         if state is not None:
@@ -79,11 +79,11 @@ class Refused(Exception):
     [
         (asyncpg.TooManyConnectionsError("sorry, too many clients already"), True),
         (asyncpg.TooManyConnectionsError("remaining connection slots are reserved"), True),
-        (Refused("08P01", "no more connections allowed (max_client_conn)"), True),
-        (Refused("XX000", "Max client connections reached"), True),
-        (Refused("XX000", "MaxClientsInSessionMode: max clients reached"), True),
-        (Refused("08P01", "no such database"), False),
-        (Refused(None, "no more connections allowed"), False),
+        (RefusedError("08P01", "no more connections allowed (max_client_conn)"), True),
+        (RefusedError("XX000", "Max client connections reached"), True),
+        (RefusedError("XX000", "MaxClientsInSessionMode: max clients reached"), True),
+        (RefusedError("08P01", "no such database"), False),
+        (RefusedError(None, "no more connections allowed"), False),
         (asyncpg.InvalidPasswordError("too many clients"), False),
         (ConnectionRefusedError(111, "refused"), False),
     ],

@@ -25,7 +25,8 @@ class PoolerConnection(PooledConnection):
 
     async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  asyncpg's
         """Ends what asyncpg has begun and not ended, and an open transaction."""
-        if self._warmkit_parsed_after == self._warmkit_queries():
+        never_ran = self._warmkit_parsed_after == self._warmkit_queries()
+        if never_ran and not self.is_in_transaction():
             # A statement was parsed and never ran: its arguments were wrong, or it was cancelled. The pooler
             # waits for the end of it, and keeps the server's connection from all others until then.
             await self.execute("SELECT 1", timeout=timeout)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from warmkit import DefinitionError, Resource, resource
@@ -129,7 +130,7 @@ async def _begin(connection: Any, options: dict[str, Any]) -> Any:
     try:
         await transaction.start()
     except BaseException:
-        connection.terminate()  # nobody can tell whether it has begun
+        _cut(connection)  # nobody can tell whether it has begun
         raise
     return transaction
 
@@ -144,13 +145,18 @@ async def _roll_back(connection: Any, transaction: Any) -> None:
     """Rolls back what is open, or cuts the connection; what goes wrong with that hides no other error."""
     try:
         async with asyncio.timeout(_ROLLBACK):
-            if not connection.is_closed() and connection.is_in_transaction():
+            if connection.is_in_transaction():
                 await transaction.rollback()
     except Exception:  # noqa: BLE001  why it is rolled back matters more
-        connection.terminate()
+        _cut(connection)
     except BaseException:
-        connection.terminate()
+        _cut(connection)
         raise
+
+
+def _cut(connection: Any) -> None:
+    with suppress(Exception):  # the pool has taken it back: it was cut already
+        connection.terminate()
 
 
 def _refuse_wrong(pool: object, isolation: object, readonly: object, deferrable: object) -> None:
