@@ -13,6 +13,7 @@ import asyncpg
 import botocore.auth
 import botocore.session
 import pytest
+from aiobotocore.credentials import AioRefreshableCredentials
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -130,6 +131,33 @@ def test_the_region_is_the_databases(
     @really
     async def _(_: Environment) -> None:
         assert f"%2F{region}%2Frds-db%2F" in await token(host)
+
+
+def test_credentials_that_are_about_to_expire_are_renewed_first(really: Really) -> None:
+    """Those of a function with SnapStart are of this kind."""
+
+    def found(key: str, minutes: int) -> dict[str, str]:
+        expiry = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=minutes)
+        return {
+            "access_key": key,
+            "secret_key": "s",
+            "token": "t",
+            "expiry_time": expiry.isoformat(),
+        }
+
+    async def renew() -> dict[str, str]:
+        return found("AKIDRENEWED", 60)
+
+    class Session:
+        async def get_credentials(self) -> Any:
+            return AioRefreshableCredentials.create_from_metadata(
+                found("AKIDOLD", 1), refresh_using=renew, method="test"
+            )
+
+    @really
+    async def _(_: Environment) -> None:
+        made = await rds_token(Session(), host=HOST, port="5432", user="app")
+        assert "X-Amz-Credential=AKIDRENEWED%2F" in made
 
 
 # -- what is missing
