@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -80,6 +81,8 @@ def test_a_server_that_stays_full_is_said_to_be_in_time(
         assert error.seconds <= 0.9
         assert f"(tried {error.tries} times in " in str(error)
         assert str(pickle.loads(pickle.dumps(error))) == str(error)
+        shown = "".join(traceback.format_exception(caught.value)) + repr(error.args)
+        assert small.password not in shown
         for connection in taken:
             await connection.close()
         assert await answering(small).invoke({}) == 42

@@ -94,6 +94,14 @@ def test_a_password_is_found(dsn: str | None, *, has: bool) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            {"server_settings": f"application_name={SENTINEL}"},
+            "server_settings must be a dict of str by str, or None",
+        ),
+        (
+            {"server_settings": {"work_mem": 1}},
+            "server_settings must be a dict of str by str, or None",
+        ),
         ({"pooler": "yes"}, "pooler must be True or False, not str"),
         ({"pooler": 1}, "pooler must be True or False, not int"),
         ({"iam": None}, "iam must be True or False, not NoneType"),
@@ -130,6 +138,8 @@ def test_a_pool_refuses_what_cannot_work(arguments: dict[str, Any], message: str
     "arguments",
     [
         {"pooler": True, "reset": "never"},
+        {"server_settings": None},
+        {"server_settings": {"work_mem": "1MB"}},
         {"pooler": True, "statement_cache_size": 0},
         {"iam": True, "dsn": "postgresql://ada@db/app", "ssl": "verify-full"},
         {"iam": True, "dsn": "postgresql://ada@db/app", "ssl": True},

@@ -1,7 +1,7 @@
 """Refuses what `postgres_pool` is given and can never work. Shows no text of the user's: it may be a DSN."""
 
 from collections.abc import Mapping
-from typing import get_args
+from typing import cast, get_args
 
 from warmkit import DefinitionError
 from warmkit.resources.errors import DsnError
@@ -39,8 +39,18 @@ def refuse_wrong(
     if reset not in get_args(ResetMode):  # what came may be a DSN in the wrong place
         words = " or ".join(repr(word) for word in get_args(ResetMode))
         raise DefinitionError(f"reset must be {words}")
+    settings = options.get("server_settings")
+    if settings is not None and not _is_texts_by_name(settings):
+        raise DefinitionError("server_settings must be a dict of str by str, or None")
     for option in _OURS.keys() & options.keys():
         raise DefinitionError(f"postgres_pool takes no {option}: {_OURS[option]}")
+
+
+def _is_texts_by_name(settings: object) -> bool:
+    if not isinstance(settings, dict):
+        return False
+    found = cast("dict[object, object]", settings)
+    return all(isinstance(text, str) for item in found.items() for text in item)
 
 
 def refuse_what_does_not_go_together(
