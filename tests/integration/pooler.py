@@ -163,7 +163,8 @@ class Pooler(Server):
     def _own_copy(self) -> str:
         """Return the path of a copy that the server's user can read, wherever the repository lies."""
         copy = self.home / "installation"
-        shutil.copytree(pgbouncer_installation(), copy, symlinks=True)
+        what_is_not_run = shutil.ignore_patterns("etc", "share", "engines-*", "ossl-modules")
+        shutil.copytree(pgbouncer_installation(), copy, symlinks=True, ignore=what_is_not_run)
         return str(copy / "usr/sbin/pgbouncer")
 
     def write_users(self, users: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import asyncpg
 import pooler as pooler_module
 import pytest
 
-from warmkit import Environment, EventKind, UsageError, WarmHandler, warm_handler
+from warmkit import Environment, EventKind, StartError, UsageError, WarmHandler, warm_handler
 from warmkit.local.processes import ServerError
 from warmkit.resources import PostgresConnectError, postgres_pool, postgres_transaction
 
@@ -141,6 +142,27 @@ def test_a_name_that_differs_costs_a_statement_of_the_poolers_at_each_turn(
                 await handler.invoke(1)
 
     assert len([text for text in postgres.statements() if text.startswith("SET")]) == 6
+
+
+def test_what_a_statement_costs(
+    start_pooler: StartPooler, relay: Callable[[int], Relay], really: Really
+) -> None:
+    pooler = start_pooler()
+    way = relay(pooler.port)
+    dsn = pooler.dsn("app").replace(f":{pooler.port}/", f":{way.port}/")
+    handler = doing(postgres_pool(dsn, pooler=True))
+
+    @really
+    async def _(_: Environment) -> None:
+        for statement, expected in (
+            (lambda c: c.fetchval(QUERY, 1), 2),
+            (lambda c: c.fetchval("SELECT 2"), 2),
+            (lambda c: c.execute("SELECT 2"), 1),
+        ):
+            await handler.invoke(statement)
+            before = way.round_trips
+            await handler.invoke(statement)
+            assert way.round_trips - before == expected
 
 
 async def by_transaction(connection: Any) -> Any:
@@ -405,6 +427,35 @@ def test_a_server_that_restarts_behind_the_pooler_fails_nobody_after_a_gap(
         postgres.start()
         clock.freeze(2)
         assert await handler.invoke(1) == 2
+
+
+def test_an_outage_behind_the_pooler_fails_in_time_and_heals(
+    postgres: PostgresServer, start_pooler: StartPooler, really: Really, clock: VirtualClock
+) -> None:
+    pooler = start_pooler(default_pool_size=1)
+    (db,) = pools(pooler, 1, command_timeout=0.3, check_timeout=0.3, start_timeout=0.5)
+    handler = adding(db)
+
+    @really
+    async def _(_: Environment) -> None:
+        assert await handler.invoke(1) == 2
+        postgres.stop()
+        for _ in range(3):
+            clock.freeze(2)
+            with pytest.raises((StartError, TimeoutError, asyncpg.PostgresError)):
+                await handler.invoke(1)
+        postgres.start()
+        clock.freeze(2)
+        assert await until_it_answers(handler) == 2
+
+
+async def until_it_answers(handler: WarmHandler[Any]) -> Any:
+    """pgbouncer itself tries the server again only after a while."""
+    for _ in range(50):
+        with contextlib.suppress(StartError, TimeoutError, asyncpg.PostgresError):
+            return await handler.invoke(1)
+        await asyncio.sleep(0.02)
+    raise AssertionError("it never healed")
 
 
 def test_a_silent_pooler_is_named(

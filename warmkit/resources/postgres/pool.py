@@ -80,7 +80,7 @@ def postgres_pool(
         reset: When a connection's session is reset on its release to the pool; behind a pooler never.
         pooler: Whether the DSN leads to a pooler that hands out the server's connections for a transaction at a time:
             pgbouncer, RDS Proxy, Supavisor. Then no statement is named or kept, and no session is changed or reset;
-            a statement with arguments takes two round trips. What your own statements leave in a session (SET, LISTEN,
+            a statement that has arguments or fetches rows takes two round trips. What your own statements leave in a session (SET, LISTEN,
             advisory locks, temporary tables) others find there.
         iam: Whether to log in to RDS or Aurora with IAM: for each new connection a token is signed, locally, by the
             credentials of the environment. It takes the extra `s3`, and TLS, which is required if nothing is said of it.
