@@ -80,13 +80,14 @@ def postgres_pool(
         reset: When a connection's session is reset on its release to the pool; behind a pooler never.
         pooler: Whether the DSN leads to a pooler that hands out the server's connections for a transaction at a time:
             pgbouncer, RDS Proxy, Supavisor. Then no statement is named or kept, and no session is changed or reset;
-            a statement that has arguments or fetches rows takes two round trips. What your own statements leave in a session (SET, LISTEN,
-            advisory locks, temporary tables) others find there.
+            a statement that has arguments or fetches rows takes two round trips. What your own statements leave in a
+            session (SET, LISTEN, advisory locks, temporary tables) others find there.
         iam: Whether to log in to RDS or Aurora with IAM: for each new connection a token is signed, locally, by the
             credentials of the environment. It takes the extra `s3`, and TLS, which is required if nothing is said of it.
         check_after: Seconds of gap up to which no statement is spent on a check.
         check_timeout: Seconds for a check or a refresh.
-        start_timeout: Seconds for a start, and for every connection that the pool opens later.
+        start_timeout: Seconds for a start, and for every connection that the pool opens later; and for waiting for one
+            while transactions of invocations hold them all.
         close_timeout: Seconds for saying farewell to the server; then the connections are cut.
         max_gap: Seconds of gap above which idle connections are replaced, and seconds that a connection may have been
             idle. Default: 300, as NAT gateways and load balancers drop idle flows at 350 s.
