@@ -32,7 +32,7 @@ from warmkit.inject import Context, Invocation, Lazy
 from warmkit.resource import Resource, resource
 
 if TYPE_CHECKING:
-    from warmkit.hosts.platform import concurrency
+    from warmkit.hosts.platform import concurrency, identity
 
 __all__ = [
     "Call",
@@ -70,14 +70,15 @@ __all__ = [
     "YieldError",
     "concurrency",
     "gap",
+    "identity",
     "resource",
     "warm_handler",
 ]
 
 
 def __getattr__(name: str) -> object:
-    if name == "concurrency":  # about the host: not needed to declare anything
-        from warmkit.hosts.platform import concurrency
+    if name in ("concurrency", "identity"):  # about the host: not needed to declare anything
+        from warmkit.hosts import platform
 
-        return concurrency
+        return getattr(platform, name)
     raise AttributeError(f"module 'warmkit' has no attribute {name!r}")

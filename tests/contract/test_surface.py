@@ -44,6 +44,7 @@ SURFACE = [
     "YieldError",
     "concurrency",
     "gap",
+    "identity",
     "resource",
     "warm_handler",
 ]

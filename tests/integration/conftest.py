@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 import uuid
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from emulator import Emulator
 from keep_alive import KeepAlive
+from pooler import Pooler
 from relay import Relay
 
+from warmkit import Environment
 from warmkit.local.postgres_server import PostgresServer
 from warmkit.local.s3_server import S3Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
     from pathlib import Path
+
+    from warmkit.testing import EventRecorder, VirtualClock
+
+    Really = Callable[[Callable[[Environment], Coroutine[Any, Any, None]]], None]
 
 
 class StartEmulator(Protocol):
@@ -88,6 +95,54 @@ def relay() -> Iterator[Callable[[int], Relay]]:
     """Starts relays to a port; they end with the test."""
     with contextlib.ExitStack() as stack:
         yield lambda target_port: stack.enter_context(Relay(target_port))
+
+
+class StartPooler(Protocol):
+    """Starts a pooler in front of PostgreSQL; it ends with the test."""
+
+    def __call__(self, users: Mapping[str, str] | None = None, **settings: object) -> Pooler: ...
+
+
+@pytest.fixture
+def start_pooler(postgres: PostgresServer) -> Iterator[StartPooler]:
+    """Starts pgbouncer in transaction mode, with the settings given; the user is "app" if no other is."""
+    login = {"user": "postgres", "password": postgres.password}
+    with contextlib.ExitStack() as stack:
+
+        def start(
+            users: Mapping[str, str] | None = None,
+            files: Mapping[str, str] | None = None,
+            **settings: object,
+        ) -> Pooler:
+            pooler = Pooler(
+                postgres.port,
+                login=login,
+                users=users or {"app": f"pw-{uuid.uuid4().hex}"},
+                settings=settings,
+                files=files or {},
+            )
+            return stack.enter_context(pooler)
+
+        yield start
+        stack.close()
+        postgres.terminate_backends()
+
+
+@pytest.fixture
+def really(clock: VirtualClock, recorder: EventRecorder) -> Really:
+    """Decorator: runs a scenario at once, in an environment of its own.
+
+    The loop is a real one; the environment's clock stands still unless the scenario moves it.
+    """
+
+    def drive(scenario: Callable[[Environment], Coroutine[Any, Any, None]]) -> None:
+        async def main() -> None:
+            async with Environment(clock=clock, observers=[recorder]) as environment:
+                await scenario(environment)
+
+        asyncio.run(main())
+
+    return drive
 
 
 @pytest.fixture

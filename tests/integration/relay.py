@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from warmkit.local.processes import HOST, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
 
 T = TypeVar("T")
@@ -35,6 +35,8 @@ class Relay:
         """The port to connect to, instead of the server's."""
         self.connections = 0
         """How many connections were accepted so far."""
+        self.round_trips = 0
+        """How often a client spoke and a server answered so far, the opening of connections included."""
         self._target = (HOST, target_port)
         self._links: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Task[None] | None = None
@@ -133,17 +135,27 @@ class Relay:
             server.settimeout(0)
             try:
                 await self._loop.sock_connect(server, self._target)
+                spoken = asyncio.Event()  # by the client, and not answered yet
                 async with asyncio.TaskGroup() as both_ways:
-                    both_ways.create_task(self._pass_on(client, server))
-                    both_ways.create_task(self._pass_on(server, client))
+                    both_ways.create_task(self._pass_on(client, server, spoken.set))
+                    both_ways.create_task(
+                        self._pass_on(server, client, lambda: self._answer(spoken))
+                    )
             except (OSError, ExceptionGroup, asyncio.CancelledError):
                 for end in (client, server):
                     with contextlib.suppress(OSError):
                         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
-    async def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+    def _answer(self, spoken: asyncio.Event) -> None:
+        self.round_trips += spoken.is_set()
+        spoken.clear()
+
+    async def _pass_on(
+        self, source: socket.socket, sink: socket.socket, note: Callable[[], None]
+    ) -> None:
         while data := await self._loop.sock_recv(source, _CHUNK):
             await self._flowing.wait()
+            note()
             await self._loop.sock_sendall(sink, data)
         await self._flowing.wait()
         sink.shutdown(socket.SHUT_WR)

@@ -27,33 +27,15 @@ from warmkit.resources.postgres.connection import PooledConnection
 from warmkit.testing import EventRecorder, VirtualClock
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable
 
+    from conftest import Really
     from relay import Relay
 
     from warmkit.local.postgres_server import PostgresServer
 
-    Really = Callable[[Callable[[Environment], Coroutine[Any, Any, None]]], None]
-
 QUERY = "SELECT 40 + 2"
 SENTINEL = "s3ntinel"
-
-
-@pytest.fixture
-def really(clock: VirtualClock, recorder: EventRecorder) -> Really:
-    """Decorator: runs a scenario at once, in an environment of its own.
-
-    The loop is a real one; the environment's clock stands still unless the scenario moves it.
-    """
-
-    def drive(scenario: Callable[[Environment], Coroutine[Any, Any, None]]) -> None:
-        async def main() -> None:
-            async with Environment(clock=clock, observers=[recorder]) as environment:
-                await scenario(environment)
-
-        asyncio.run(main())
-
-    return drive
 
 
 @pytest.fixture(autouse=True)
@@ -589,7 +571,8 @@ def test_a_server_that_is_full_is_said_to_be(
 
         @really
         async def _(_: Environment) -> None:
-            cause = (await fail(answering(postgres_pool(dsn)))).__cause__
+            db = postgres_pool(dsn, start_timeout=0.3)
+            cause = (await fail(answering(db))).__cause__
             assert isinstance(cause, PostgresConnectError)
             assert "too many connections" in cause.reason
             assert "reserved concurrency" in cause.advice
@@ -718,3 +701,43 @@ def test_every_documented_way_for_sql_is_watched() -> None:
     }
     assert takes_sql, "there are such methods"
     assert takes_sql <= set(vars(PooledConnection))
+
+
+# -- what connections are called
+
+
+def test_a_connection_names_function_and_environment(
+    postgres: PostgresServer, really: Really, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "orders-" + "x" * 60)
+    monkeypatch.delenv("PGAPPNAME", raising=False)
+    handler = answering(postgres_pool())
+
+    @really
+    async def _(environment: Environment) -> None:
+        await handler.invoke({})
+        name = f"orders-{'x' * 47}/{environment.id}"
+        assert len(name) == 63
+        assert len(postgres.backends(name)) == 1
+        assert postgres.statements() == [QUERY], "the name costs no statement"
+
+
+@pytest.mark.parametrize("where", ["variable", "dsn", "option"])
+def test_a_name_of_the_users_own_goes_first(
+    postgres: PostgresServer, really: Really, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.delenv("PGAPPNAME", raising=False)
+    options: dict[str, Any] = {}
+    dsn = postgres.dsn
+    if where == "variable":
+        monkeypatch.setenv("PGAPPNAME", "mine")
+    elif where == "dsn":
+        dsn += "?application_name=mine"
+    else:
+        options = {"server_settings": {"application_name": "mine"}}
+    handler = answering(postgres_pool(dsn, **options))
+
+    @really
+    async def _(_: Environment) -> None:
+        await handler.invoke({})
+        assert len(postgres.backends("mine")) == 1

@@ -6,8 +6,9 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
+from warmkit.environment import current_environment
 from warmkit.errors import UsageError
 from warmkit.resource import Resource
 
@@ -27,6 +28,27 @@ def concurrency() -> int:
     if not text.isdecimal() or int(text) < 1:
         raise UsageError(f"AWS_LAMBDA_MAX_CONCURRENCY must be a whole number from 1, not {text!r}.")
     return int(text)
+
+
+class Identity(NamedTuple):
+    """Which function, and which environment of it.
+
+    Attributes:
+        function: The function's name, as the platform calls it; empty where there is no platform.
+        environment_id: The environment's; eight hexadecimal digits.
+    """
+
+    function: str
+    environment_id: str
+
+
+def identity() -> Identity:
+    """Returns who runs here: what a server that the environment talks to can be told, so that it knows whose a connection is.
+
+    Raises:
+        RuntimeError: No event loop is running.
+    """
+    return Identity(os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""), current_environment().id)
 
 
 def starts_in_init(resource: Resource[Any]) -> bool:

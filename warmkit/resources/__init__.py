@@ -11,23 +11,31 @@ if TYPE_CHECKING:
         BucketError,
         CircuitOpenError,
         DsnError,
+        IamTokenError,
         MissingPackageError,
+        NotCommittedError,
+        PoolExhaustedError,
         PostgresConnectError,
         ServiceError,
     )
     from warmkit.resources.postgres.pool import postgres_pool
+    from warmkit.resources.postgres.transaction import postgres_transaction
 
 __all__ = [
     "BucketError",
     "CircuitBreaker",
     "CircuitOpenError",
     "DsnError",
+    "IamTokenError",
     "MissingPackageError",
+    "NotCommittedError",
+    "PoolExhaustedError",
     "PostgresConnectError",
     "ServiceError",
     "aws_client",
     "circuit_breaker",
     "postgres_pool",
+    "postgres_transaction",
     "s3_client",
 ]
 
@@ -36,12 +44,16 @@ _MODULES = {
     "CircuitBreaker": "breaker.breaker",
     "CircuitOpenError": "errors",
     "DsnError": "errors",
+    "IamTokenError": "errors",
     "MissingPackageError": "errors",
+    "NotCommittedError": "errors",
+    "PoolExhaustedError": "errors",
     "PostgresConnectError": "errors",
     "circuit_breaker": "breaker.circuit",
     "ServiceError": "errors",
     "aws_client": "aws.service",
     "postgres_pool": "postgres.pool",
+    "postgres_transaction": "postgres.transaction",
     "s3_client": "aws.s3",
 }
 

@@ -73,24 +73,86 @@ class PostgresConnectError(WarmkitError, ConnectionError):
         user: As whom.
         reason: What went wrong, in the words of the server or of the network.
         advice: What to do about it; may be empty.
+        tries: How often it was tried: more than once only where the server was full.
+        seconds: How long it was tried.
     """
 
-    def __init__(
-        self, resource: str, server: str, user: str, reason: str, advice: str = ""
+    def __init__(  # noqa: PLR0917  an error is raised with names, and pickled by position
+        self,
+        resource: str,
+        server: str,
+        user: str,
+        reason: str,
+        advice: str = "",
+        tries: int = 1,
+        seconds: float = 0.0,
     ) -> None:
-        super().__init__(resource, server, user, reason, advice)
+        super().__init__(resource, server, user, reason, advice, tries, seconds)
         self.resource = resource
         self.server = server
         self.user = user
         self.reason = reason
         self.advice = advice
+        self.tries = tries
+        self.seconds = seconds
 
     def __str__(self) -> str:
         advice = f"\n  {self.advice}" if self.advice else ""
+        tried = f" (tried {self.tries} times in {self.seconds:.1f} s)" if self.tries > 1 else ""
         return (
             f"{self.resource!r} could not connect to PostgreSQL at {self.server} as user {self.user!r}: "
-            f"{self.reason}{advice}"
+            f"{self.reason}{tried}{advice}"
         )
+
+
+class PoolExhaustedError(WarmkitError, TimeoutError):
+    """No connection of a pool became free in time.
+
+    Attributes:
+        resource: The name of the pool's resource.
+        size: How many connections the pool may have.
+        seconds: How long it was waited for.
+    """
+
+    def __init__(self, resource: str, size: int, seconds: float) -> None:
+        super().__init__(resource, size, seconds)
+        self.resource = resource
+        self.size = size
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return (
+            f"no connection of {self.resource!r} became free within {self.seconds:g} s: it may have {self.size}, and all are in use.\n"
+            "  A transaction of the invocation holds one until the handler returns. Use that one for every statement, "
+            f"or write postgres_pool(max_size={self.size + 1})."
+        )
+
+
+class NotCommittedError(WarmkitError):
+    """PostgreSQL rolled a transaction back when it was to be committed, because a statement in it had failed."""
+
+    def __str__(self) -> str:
+        return (
+            "the transaction was rolled back, not committed: a statement in it had failed, and the handler went on.\n"
+            "  Let the error out of the handler, or put what may fail into a savepoint: async with connection.transaction(): ..."
+        )
+
+
+class IamTokenError(WarmkitError):
+    """No token for IAM authentication could be made.
+
+    Attributes:
+        reason: Why not.
+        advice: What to do about it.
+    """
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(reason, advice)
+        self.reason = reason
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"no token for IAM authentication: {self.reason}.\n  {self.advice}"
 
 
 class BucketError(WarmkitError):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from warmkit import UsageError, concurrency, resource
+from warmkit import Environment, UsageError, concurrency, identity, resource
 from warmkit.hosts.platform import starts_in_init
 
 
@@ -41,3 +41,26 @@ def test_what_starts_in_the_init_phase(start, kind, early, monkeypatch):
     if kind is not None:
         monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", kind)
     assert starts_in_init(resource(start=start)(lambda: 0)) is early
+
+
+def test_who_runs_here(monkeypatch, inside):
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "orders")
+
+    @inside
+    async def _(environment):
+        assert identity() == ("orders", environment.id)
+        monkeypatch.delenv("AWS_LAMBDA_FUNCTION_NAME")
+        assert identity() == ("", environment.id)
+
+
+def test_a_resource_is_told_its_own_environment(inside):
+    @inside
+    async def _(environment):
+        who = resource(identity)
+        other = Environment()
+        assert (await environment.get(who)).environment_id == environment.id != other.id
+
+
+def test_nobody_runs_outside_of_a_loop():
+    with pytest.raises(RuntimeError):
+        identity()

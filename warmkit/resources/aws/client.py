@@ -184,7 +184,7 @@ def client_resource(
     """
     # Without a check, the cheapest proof that the freshness decision finds for a suspect client is its refresh: dead
     # sockets are dropped, and no request is sent.
-    return resource(
+    recipe: Resource[Any] = resource(
         alive=factory.alive,
         check=proof,
         refresh=proof or factory.drop_idle,
@@ -194,6 +194,7 @@ def client_resource(
         session=aws_session,
         **options,
     )(factory)
+    return recipe
 
 
 def refuse_wrong(

@@ -4,6 +4,7 @@ It is asyncpg's extension point `connection_class`. Of asyncpg it takes for gran
 methods, that the class is called with the protocol, the transport and the loop first; a contract test holds that.
 """
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 else:
     _Connection = asyncpg.Connection  # cannot be subscripted at runtime
 
+_COMMIT = "COMMIT;"  # as asyncpg's transactions write it
+
 
 class PooledConnection(_Connection):
     """A connection that a pool holds.
@@ -24,12 +27,15 @@ class PooledConnection(_Connection):
         idle_since: When it last came back into the pool, on the loop's clock in seconds; None while it is in
             use, or before its first use.
         reset_mode: When the pool resets it on release.
+        commit_status: What the server answered to the last COMMIT of asyncpg's transactions: "ROLLBACK" where a
+            statement had failed before, which asyncpg takes for success.
     """
 
     def __init__(self, protocol: Any, transport: Any, loop: Any, *rest: Any) -> None:
         super().__init__(protocol, transport, loop, *rest)
         self.idle_since: float | None = None
         self.reset_mode: ResetMode = "auto"
+        self.commit_status = ""
         self._warmkit_transport = transport
         self._warmkit_now = loop.time
         self._warmkit_changed = False
@@ -86,7 +92,12 @@ class PooledConnection(_Connection):
 
     def execute(self, query: str, *args: Any, **options: Any) -> Any:
         self._warmkit_note(query)
-        return super().execute(query, *args, **options)
+        running = super().execute(query, *args, **options)
+        return self._warmkit_committing(running) if query == _COMMIT else running
+
+    async def _warmkit_committing(self, running: Awaitable[str]) -> str:
+        self.commit_status = await running
+        return self.commit_status
 
     def executemany(self, command: str, *args: Any, **options: Any) -> Any:
         self._warmkit_note(command)

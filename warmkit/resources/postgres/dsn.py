@@ -12,6 +12,8 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 from warmkit.resources.errors import DsnError
 
 FORM = "postgresql://user:password@host:port/database"
+SYSTEM_USER = "(system user)"
+"""Who connects where nobody is named: asyncpg takes the user that runs the process."""
 _ESCAPE = (
     "In user and password write special characters in percent-encoding: "
     "urllib.parse.quote(password, safe='')."
@@ -41,8 +43,15 @@ def read_target(dsn: str | None, options: Mapping[str, Any]) -> Target:
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     user = options.get("user") or unquote(userinfo.partition(":")[0]) or query.get("user")
     return Target(
-        _server(options, hosts, query), str(user or os.environ.get("PGUSER") or "(system user)")
+        _server(options, hosts, query), str(user or os.environ.get("PGUSER") or SYSTEM_USER)
     )
+
+
+def has_password(dsn: str | None) -> bool:
+    """Whether a DSN that can be read contains a password."""
+    parts = urlsplit(dsn or "")
+    in_userinfo = parts.netloc.rpartition("@")[0].partition(":")[2]
+    return bool(in_userinfo or {"password", "passfile"} & parse_qs(parts.query).keys())
 
 
 def secrets(dsn: str | None, options: Mapping[str, Any]) -> frozenset[str]:

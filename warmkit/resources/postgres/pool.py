@@ -9,13 +9,19 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from warmkit import DefinitionError, Resource, concurrency, resource
+from warmkit import Resource, concurrency, identity, resource
 from warmkit.resources.errors import needing, refuse_misspelt
 from warmkit.resources.postgres.connect import Connector, Dsn
 from warmkit.resources.postgres.members import Members
+from warmkit.resources.postgres.refusals import (
+    refuse_no_breaker,
+    refuse_what_does_not_go_together,
+    refuse_wrong,
+)
 from warmkit.resources.postgres.session import ResetMode
+from warmkit.resources.postgres.settings import application_name
 
 if TYPE_CHECKING:
     import asyncpg
@@ -25,17 +31,6 @@ if TYPE_CHECKING:
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
 
 _POOL_OPTIONS = ("init", "record_class", "setup")
-_OURS = {
-    "connect": "pass a function as dsn",
-    "connection_class": "it is how warmkit watches the connections",
-    "init_size": "one connection is opened at start",
-    "loop": "it is that of the environment",
-    "max_inactive_connection_lifetime": "use max_gap",
-    "max_queries": "use max_age",
-    "min_size": "one connection is opened at start",
-    "timeout": "use start_timeout",
-}
-
 _SHARE = 0.9
 """Of `start_timeout` for connecting: the rest is for saying which server did not answer."""
 
@@ -46,6 +41,8 @@ def postgres_pool(
     name: str | None = None,
     max_size: int | None = None,
     reset: ResetMode = "auto",
+    pooler: bool = False,
+    iam: bool = False,
     check_after: float = 1.0,
     check_timeout: float = 1.0,
     start_timeout: float = 5.0,
@@ -70,6 +67,10 @@ def postgres_pool(
     (`set_config(..., false)` in PL/pgSQL) cannot be seen: use `reset="always"` then. An open transaction is rolled
     back in every mode.
 
+    A server that has no room for another connection is asked again, at random moments, for as long as a start may
+    take. Connections are named "function/environment" in `pg_stat_activity` (application_name); a name of your own, in
+    `server_settings`, the DSN or PGAPPNAME, goes first.
+
     ```python
     db = postgres_pool()  # DATABASE_URL
 
@@ -85,10 +86,17 @@ def postgres_pool(
         name: What it is called in events and errors; default: the first parameter that takes it.
         max_size: The most connections at a time. Default: `warmkit.concurrency()`, one for each invocation that can
             run at once.
-        reset: When a connection's session is reset on its release to the pool.
+        reset: When a connection's session is reset on its release to the pool; behind a pooler never.
+        pooler: Whether the DSN leads to a pooler that hands out the server's connections for a transaction at a time:
+            pgbouncer, RDS Proxy, Supavisor. Then no statement is named or kept, and no session is changed or reset;
+            a statement that has arguments or fetches rows takes two round trips. What your own statements leave in a
+            session (SET, LISTEN, advisory locks, temporary tables) others find there.
+        iam: Whether to log in to RDS or Aurora with IAM: for each new connection a token is signed, locally, by the
+            credentials of the environment. It takes the extra `aws`, and TLS, which is required if nothing is said of it.
         check_after: Seconds of gap up to which no statement is spent on a check.
         check_timeout: Seconds for a check or a refresh.
-        start_timeout: Seconds for a start, and for every connection that the pool opens later.
+        start_timeout: Seconds for a start, and for every connection that the pool opens later; and for waiting for one
+            while transactions of invocations hold them all.
         close_timeout: Seconds for saying farewell to the server; then the connections are cut.
         max_gap: Seconds of gap above which idle connections are replaced, and seconds that a connection may have been
             idle. Default: 300, as NAT gateways and load balancers drop idle flows at 350 s.
@@ -103,12 +111,17 @@ def postgres_pool(
     Raises:
         DefinitionError: An argument can never work.
 
-    What goes wrong at a start is the cause of its `StartError`: `DsnError`, `PostgresConnectError` or
+    What goes wrong at a start is the cause of its `StartError`: `DsnError`, `PostgresConnectError`, `IamTokenError` or
     `MissingPackageError`. A handler sees a `PostgresConnectError` where the pool opens another connection for it. None
     of them shows a password or quotes the DSN.
     """
-    _refuse_wrong(dsn, max_size, reset, connect_options)
-    factory = _PoolFactory(dsn, max_size, reset, connect_options)
+    refuse_wrong(dsn, max_size, reset, connect_options)
+    refuse_misspelt("postgres_pool", connect_options, postgres_pool)
+    refuse_what_does_not_go_together(dsn, reset, connect_options, pooler=pooler, iam=iam)
+    refuse_no_breaker(breaker)
+    factory = _PoolFactory(
+        dsn, max_size, "never" if pooler else reset, connect_options, pooler=pooler
+    )
     factory.recipe = resource(
         name=name,
         alive=factory.alive,
@@ -121,9 +134,18 @@ def postgres_pool(
         max_gap=max_gap,
         max_age=max_age,
         start=start,
-        **_guarding(breaker),
+        **_needs(iam=iam, breaker=breaker),
     )(factory)
     return factory.recipe
+
+
+def _needs(*, iam: bool, breaker: "Resource[Any] | None") -> dict[str, Any]:
+    needs: dict[str, Any] = {} if breaker is None else {"breaker": breaker}
+    if iam:
+        from warmkit.resources.aws.session import aws_session
+
+        needs["session"] = aws_session
+    return needs
 
 
 class _PoolFactory:
@@ -140,22 +162,26 @@ class _PoolFactory:
         max_size: int | None,
         reset: ResetMode,
         options: Mapping[str, Any],
+        *,
+        pooler: bool = False,
     ) -> None:
         self._dsn = dsn
         self._max_size = max_size
         self._reset: ResetMode = reset
+        self._pooler = pooler
         self._pool_options = {key: options[key] for key in _POOL_OPTIONS if key in options}
         self._options = {
             "max_cached_statement_lifetime": 0,  # a timer; statements are cached by number alone
+            **({"statement_cache_size": 0} if pooler else {}),
             **{key: value for key, value in options.items() if key not in _POOL_OPTIONS},
         }
         # By the pool's id: asyncpg's pools take no weak references.
         self._members: dict[int, Members] = {}
 
-    async def __call__(self, breaker: "CircuitBreaker | None" = None) -> "AsyncIterator[Pool]":
+    async def __call__(self, **needs: Any) -> "AsyncIterator[Pool]":
         max_gap = self.recipe.limits.max_gap
         members = Members(float("inf") if max_gap is None else max_gap)
-        pool = await self._create(members, breaker)
+        pool = await self._create(members, **needs)
         self._members[id(pool)] = members
         try:
             async with pool.acquire():
@@ -197,32 +223,59 @@ class _PoolFactory:
             async with pool.acquire():
                 pass  # opens one: the server's welcome is the proof
 
-    async def _create(self, members: Members, breaker: "CircuitBreaker | None") -> "Pool":
+    async def _create(
+        self, members: Members, session: Any = None, breaker: "CircuitBreaker | None" = None
+    ) -> "Pool":
         with needing("asyncpg", extra="postgres"):
             import asyncpg
 
-            from warmkit.resources.postgres.connection import PooledConnection
+            from warmkit.resources.postgres.lending import LendingPool
 
-        options: dict[str, Any] = {
-            **self._pool_options,
-            "min_size": 0,  # with more, asyncpg 0.32 keeps a task that reconnects whenever it sees fit
-            "max_size": self._max_size or concurrency(),
-            "max_queries": sys.maxsize,  # else a connection is replaced within an invocation
-            "max_inactive_connection_lifetime": 0,  # a timer
-            "connection_class": PooledConnection,
-            "connect": self._connect(members, breaker),
-            "setup": _marking_taken(self._pool_options.get("setup")),
-        }
-        return cast("Pool", await asyncpg.create_pool(**options))
+        pool = LendingPool(
+            resource=self.recipe.name,
+            patience=self._limit,
+            loop=None,
+            record_class=self._pool_options.get("record_class", asyncpg.Record),
+            init=self._pool_options.get("init"),
+            min_size=0,  # with more, asyncpg 0.32 keeps a task that reconnects whenever it sees fit
+            max_size=self._max_size or concurrency(),
+            max_queries=sys.maxsize,  # else a connection is replaced within an invocation
+            max_inactive_connection_lifetime=0,  # a timer
+            connection_class=self._connection_class(),
+            connect=self._connect(members, session, breaker),
+            setup=_marking_taken(self._pool_options.get("setup")),
+        )
+        return await pool
+
+    def _connection_class(self) -> Any:
+        if self._pooler:
+            from warmkit.resources.postgres.pooler import PoolerConnection
+
+            return PoolerConnection
+        from warmkit.resources.postgres.connection import PooledConnection
+
+        return PooledConnection
+
+    @property
+    def _limit(self) -> float:
+        return self.recipe.options.start_timeout * _SHARE
 
     def _connect(
-        self, members: Members, breaker: "CircuitBreaker | None"
+        self, members: Members, session: Any, breaker: "CircuitBreaker | None"
     ) -> "Callable[..., Awaitable[Any]]":
-        limit = self.recipe.options.start_timeout * _SHARE
         guard: Callable[[], AbstractContextManager[object]] = (
-            nullcontext if breaker is None else partial(breaker.calling, limit=limit)
+            nullcontext if breaker is None else partial(breaker.calling, limit=self._limit)
         )
-        connector = Connector(self._dsn, self._options, limit)
+        function, environment_id = identity()
+        connector = Connector(
+            self._dsn,
+            self._options,
+            self._limit,
+            # A pooler hands one session to many environments, and would rename it each time.
+            name=application_name(function, "" if self._pooler else environment_id),
+            pooler=self._pooler,
+            session=session,
+        )
 
         async def connect(*_: object, **pool_options: Any) -> object:
             members.opening += 1
@@ -245,30 +298,3 @@ def _marking_taken(setup: "Callable[[Any], Awaitable[None]] | None") -> "Callabl
             await setup(connection)
 
     return mark
-
-
-def _guarding(breaker: object) -> dict[str, Any]:
-    if breaker is None:
-        return {}
-    if not isinstance(breaker, Resource):
-        came = type(breaker).__name__
-        raise DefinitionError(f"breaker must be what circuit_breaker() returned, not {came}")
-    return {"breaker": breaker}
-
-
-def _refuse_wrong(
-    dsn: object, max_size: object, reset: object, options: Mapping[str, object]
-) -> None:
-    if not (dsn is None or isinstance(dsn, str) or callable(dsn)):
-        raise DefinitionError(
-            f"dsn must be a str, a function that returns one, or None, not {type(dsn).__name__}"
-        )
-    if max_size is not None and (type(max_size) is not int or max_size < 1):
-        came = max_size if type(max_size) is int else type(max_size).__name__
-        raise DefinitionError(f"max_size must be a whole number from 1, or None, not {came}")
-    if reset not in get_args(ResetMode):  # what came may be a DSN in the wrong place
-        words = " or ".join(repr(word) for word in get_args(ResetMode))
-        raise DefinitionError(f"reset must be {words}")
-    for option in _OURS.keys() & options.keys():
-        raise DefinitionError(f"postgres_pool takes no {option}: {_OURS[option]}")
-    refuse_misspelt("postgres_pool", options, postgres_pool)
