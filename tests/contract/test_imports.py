@@ -34,8 +34,9 @@ def test_importing_warmkit_loads_at_most_15_modules_and_no_third_party():
 
 def test_declaring_resources_loads_no_third_party():
     loaded = modules_loaded_by(
-        "from warmkit.resources import postgres_pool, s3_client; postgres_pool(); s3_client()"
+        "from warmkit.resources import faas_attributes, otel_observer, postgres_pool, s3_client, tracer; "
+        "postgres_pool(); s3_client(); tracer('x'); otel_observer().listens(); faas_attributes()"
     )
     tops = {name.partition(".")[0] for name in loaded}
     assert tops <= sys.stdlib_module_names | {"warmkit"}
-    assert "warmkit.resources.postgres" in loaded
+    assert {"warmkit.resources.postgres", "warmkit.resources.otel"} <= set(loaded)

@@ -28,6 +28,7 @@ ROWS = [
 STANDARD_LIBRARY_ONLY = {name for row in ROWS[:-2] for name in row}
 THIRD_PARTIES = {
     "postgres": {"asyncpg"},
+    "otel": {"opentelemetry"},
     "aws": {"aiobotocore", "botocore", "aiohttp", "types_aiobotocore_s3"},
 }
 """Which folder of `resources` knows which of them."""

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
         MissingPackageError,
         PostgresConnectError,
     )
+    from warmkit.resources.otel.faas import faas_attributes
+    from warmkit.resources.otel.observer import otel_observer
+    from warmkit.resources.otel.tracer import tracer
     from warmkit.resources.postgres.pool import postgres_pool
 
 __all__ = [
@@ -17,8 +20,11 @@ __all__ = [
     "DsnError",
     "MissingPackageError",
     "PostgresConnectError",
+    "faas_attributes",
+    "otel_observer",
     "postgres_pool",
     "s3_client",
+    "tracer",
 ]
 
 _MODULES = {
@@ -26,8 +32,11 @@ _MODULES = {
     "DsnError": "errors",
     "MissingPackageError": "errors",
     "PostgresConnectError": "errors",
+    "faas_attributes": "otel.faas",
+    "otel_observer": "otel.observer",
     "postgres_pool": "postgres.pool",
     "s3_client": "aws.s3",
+    "tracer": "otel.tracer",
 }
 
 
