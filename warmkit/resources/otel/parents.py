@@ -80,7 +80,9 @@ def links_of(event: object) -> list[trace.Link]:
     """Returns links to what sent the messages of an SQS batch: they have many parents, so they have none."""
     if source_of(event) != "aws:sqs":
         return []
-    found = [_sender(mapping(record)) for record in items(mapping(event).get("Records"))[:MOST_LINKS]]
+    found = [
+        _sender(mapping(record)) for record in items(mapping(event).get("Records"))[:MOST_LINKS]
+    ]
     return [trace.Link(sender) for sender in found if sender is not None and sender.is_valid]
 
 
