@@ -5,6 +5,7 @@ Source: https://opentelemetry.io/docs/specs/semconv/faas/aws-lambda/
 """
 
 import os
+
 from warmkit import Call
 from warmkit.clock import Reading, gap
 from warmkit.resources.otel.shapes import items, mapping, text

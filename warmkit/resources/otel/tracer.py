@@ -41,13 +41,25 @@ def tracer(
     """
     _refuse_wrong(name, {"version": version, "schema_url": schema_url}, attributes)
     scope = None if attributes is None else dict(attributes)
+    return resource(_TracerFactory(name, version, schema_url, scope))
 
-    def factory() -> "Tracer":
+
+class _TracerFactory:
+    """Starts tracers. It has no name of its own, so that the resource is called as its parameter is."""
+
+    def __init__(
+        self,
+        name: str,
+        version: str | None,
+        schema_url: str | None,
+        attributes: dict[str, str | bool | int | float] | None,
+    ) -> None:
+        self._scope = (name, version, None, schema_url, attributes)
+
+    def __call__(self) -> "Tracer":
         with needing("opentelemetry", extra="otel"):
             from opentelemetry import trace
-        return trace.get_tracer(name, version, schema_url=schema_url, attributes=scope)
-
-    return resource(factory)
+        return trace.get_tracer(*self._scope)
 
 
 def _refuse_wrong(name: Any, texts: Mapping[str, object], attributes: Any) -> None:
