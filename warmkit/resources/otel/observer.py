@@ -5,7 +5,7 @@ It knows whom to ask whether somebody listens; spans, measurements and flushing 
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from warmkit import DefinitionError, Event, EventKind
 from warmkit.clock import Clock, SystemClock
@@ -21,6 +21,33 @@ SCOPE = "warmkit"
 
 FLUSH_TIMEOUT = 0.25
 """Seconds: as long as retired values may take to close, and less than the end of an environment has in all."""
+
+
+class _Signal(NamedTuple):
+    """Where OpenTelemetry's API keeps what is configured.
+
+    Attributes:
+        api: The module with the public function.
+        getter: That function. It asks an environment variable each time, which takes as long as all else here.
+        module: The module with the variable behind it.
+        kept: That variable: None as long as nothing is configured. Not public; where it is missing the function is asked.
+    """
+
+    api: str
+    getter: str
+    module: str
+    kept: str
+
+
+_TRACES = _Signal(
+    "opentelemetry.trace", "get_tracer_provider", "opentelemetry.trace", "_TRACER_PROVIDER"
+)
+_METRICS = _Signal(
+    "opentelemetry.metrics",
+    "get_meter_provider",
+    "opentelemetry.metrics._internal",
+    "_METER_PROVIDER",
+)
 
 
 def otel_observer(
@@ -54,7 +81,10 @@ def otel_observer(
         DefinitionError: An argument can never work.
     """
     _refuse_wrong(flush_timeout, carrier, clock)
-    return OtelObserver(flush_timeout, carrier, clock or SystemClock())
+    clock = clock or SystemClock()
+    if flush_timeout is None:
+        return OtelObserver(carrier, clock)
+    return FlushingObserver(carrier, clock, flush_timeout)
 
 
 class OtelObserver:
@@ -66,17 +96,16 @@ class OtelObserver:
     _spans: "Spans | None" = None
     _meters: "Meters | None" = None
 
-    def __init__(
-        self, flush_timeout: float | None, carrier: "Carrier | None", clock: Clock
-    ) -> None:
-        self._flusher = None if flush_timeout is None else Flusher(flush_timeout, _senders)
+    def __init__(self, carrier: "Carrier | None", clock: Clock) -> None:
         self._carrier = carrier
         self._clock = clock
         self._made = clock.read()
 
     def listens(self) -> bool:
         """Whether a tracer or meter provider is configured."""
-        return self._spans is not None or bool(_providers())
+        if self._spans is not None or _provider(_TRACES) is not None:
+            return True
+        return _provider(_METRICS) is not None
 
     def __call__(self, event: Event) -> None:
         """Tells of one event."""
@@ -89,16 +118,13 @@ class OtelObserver:
             self._begin(event, spans)
         elif event.kind is EventKind.INVOCATION_FINISHED:
             self._end(event, spans)
+        elif event.kind is EventKind.RETIRED:
+            spans.note(event)
         else:
             self._add(event, spans)
 
-    async def settle(self) -> None:
-        """Has everything sent, and waits for it no longer than the budget."""
-        if self._spans is not None and self._flusher is not None:
-            await self._flusher.flush()
-
     def _begin(self, event: Event, spans: "Spans") -> None:
-        if self._meters is None and _provider("metrics", "get_meter_provider") is not None:
+        if self._meters is None and _provider(_METRICS) is not None:
             self._measure()
         running = spans.begin(event)
         if self._meters is not None:
@@ -110,10 +136,8 @@ class OtelObserver:
             self._meters.end(event, trigger=running.trigger)
 
     def _add(self, event: Event, spans: "Spans") -> None:
-        if event.kind is EventKind.RETIRED:
-            spans.note(event)
-            return
-        spans.add(event)
+        if event.kind is not EventKind.REUSED:
+            spans.add(event)
         if self._meters is not None:
             self._meters.add(event)
 
@@ -125,9 +149,8 @@ class OtelObserver:
         from warmkit.resources.otel.spans import Spans
 
         made = Spans(trace.get_tracer(SCOPE), self._clock, self._made, self._carrier)
-        spans: Spans = vars(self).setdefault(
-            "_spans", made
-        )  # at once: threads may come side by side
+        # at once: environments may come side by side, in threads of their own
+        spans: Spans = vars(self).setdefault("_spans", made)
         return spans
 
     def _measure(self) -> None:
@@ -138,10 +161,28 @@ class OtelObserver:
         vars(self).setdefault("_meters", Meters(metrics.get_meter(SCOPE)))
 
 
+class FlushingObserver(OtelObserver):
+    """One that has everything sent before a freeze.
+
+    Args:
+        carrier: As for every one.
+        clock: As for every one.
+        flush_timeout: Seconds that an invocation waits for it at most.
+    """
+
+    def __init__(self, carrier: "Carrier | None", clock: Clock, flush_timeout: float) -> None:
+        super().__init__(carrier, clock)
+        self._flusher = Flusher(flush_timeout, _senders)
+
+    async def settle(self) -> None:
+        """Has everything sent, and waits for it no longer than the budget."""
+        if self._spans is not None:
+            await self._flusher.flush()
+
+
 def _providers() -> list[object]:
     """Returns the providers that somebody configured. Imports nothing: who configures one has imported it."""
-    found = _provider("trace", "get_tracer_provider"), _provider("metrics", "get_meter_provider")
-    return [provider for provider in found if provider is not None]
+    return [provider for provider in map(_provider, (_TRACES, _METRICS)) if provider is not None]
 
 
 def _senders() -> list[Callable[[], object]]:
@@ -150,15 +191,16 @@ def _senders() -> list[Callable[[], object]]:
     return [flush for flush in asked if callable(flush)]
 
 
-def _provider(module: str, getter: str) -> object | None:
-    """Returns the global provider; None for the API's own, which stands for none."""
-    loaded = sys.modules.get(f"opentelemetry.{module}")
-    get: Any = getattr(loaded, getter, None)  # a module may be half imported, by another thread
-    if get is None:
+def _provider(signal: _Signal) -> object | None:
+    """Returns a global provider; None for the API's own, which stands for none."""
+    module = sys.modules.get(signal.module)
+    if module is None or getattr(module, signal.kept, signal) is None:
+        return None
+    get: Any = getattr(sys.modules.get(signal.api), signal.getter, None)
+    if get is None:  # half imported, by another thread
         return None
     provider: object = get()
-    own = type(provider).__module__.startswith(f"opentelemetry.{module}")
-    return None if own else provider
+    return None if type(provider).__module__.startswith(signal.api) else provider
 
 
 def _refuse_wrong(flush_timeout: Any, carrier: object, clock: object) -> None:
