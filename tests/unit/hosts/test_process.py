@@ -346,6 +346,7 @@ handler(1)
         "reused eager 1",
         "invocation finished None 1",
         "settled",
+        "retired eager None",
         "closed eager None",
         "settled",
     )
