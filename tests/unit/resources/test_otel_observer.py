@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import sys
+import threading
+from collections import Counter
 from contextlib import suppress
 from contextvars import copy_context
 from types import SimpleNamespace
@@ -228,6 +230,27 @@ def test_a_handler_that_fails_is_an_error_with_its_exception(sdk):
     assert event.attributes["exception.message"] == "'no such order'"
 
 
+def test_an_exception_that_cannot_be_shown_is_an_error_all_the_same(sdk, caplog):
+    sdk.trace()
+
+    class UnspeakableError(Exception):
+        def __str__(self):
+            raise RuntimeError("no")
+
+    @warm_handler(observers=[otel_observer()])
+    async def handler(event):
+        raise UnspeakableError
+
+    async def main(environment):
+        with pytest.raises(UnspeakableError):
+            await handler.invoke(None, CONTEXT)
+
+    inside(main)
+    (span,) = sdk.spans
+    assert span.status.status_code is StatusCode.ERROR
+    assert [record.name for record in caplog.records] == ["warmkit"]
+
+
 def test_a_resource_that_fails_says_by_what_and_quotes_nothing(sdk):
     sdk.trace()
 
@@ -435,6 +458,33 @@ def test_a_coroutine_that_is_closed_elsewhere_logs_nothing_and_leaves_others_alo
     assert caplog.records == []
 
 
+@pytest.mark.usefixtures("host")
+def test_threads_that_call_side_by_side_each_have_a_tree_of_their_own(sdk):
+    sdk.trace()
+    of_each_colour = handlers(observers=[otel_observer()], db=FakeResource("db").resource)
+    together = threading.Barrier(8)
+
+    def call(n):
+        together.wait()
+        context = SimpleNamespace(function_name=f"orders {n}")
+        with trace.get_tracer("user").start_as_current_span(f"thread {n}"):
+            for handler in [*of_each_colour.values()] * 5:
+                handler({"requestContext": n}, context)
+            assert trace.get_current_span().name == f"thread {n}"
+
+    threads = [threading.Thread(target=call, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    expected = Counter({f"orders {n}": 10 for n in range(8)})
+    tree = sdk.tree()
+    assert Counter(parent for name, parent in tree if name == "own") == expected
+    assert Counter(name for name, parent in tree if parent is None) == expected + Counter(
+        f"thread {n}" for n in range(8)
+    )
+
+
 def test_a_hundred_at_once_are_a_hundred_trees(sdk):
     sdk.trace()
     db = FakeResource("db")
@@ -497,6 +547,43 @@ def test_an_sdk_that_is_configured_later_is_told_from_then_on(sdk):
     inside(main)
     assert sdk.tree() == [("own", "orders"), ("orders", None), ("close db", None)]
     assert sdk.spans[1].attributes["faas.coldstart"] is False
+
+
+def test_what_is_needed_is_loaded_in_the_init_phase_if_an_sdk_is_configured_by_then(program):
+    done = program("""
+import sys
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from warmkit.resources import otel_observer
+
+before = otel_observer()
+print("warmkit.resources.otel.spans" in sys.modules)
+trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
+print(before.listens(), "warmkit.resources.otel.spans" in sys.modules)
+after = otel_observer()
+print(after.listens(), "warmkit.resources.otel.spans" in sys.modules)
+""")
+    assert (done.stdout, done.stderr) == ("False\nTrue False\nTrue True\n", "")
+
+
+def test_a_propagator_that_is_not_there_fails_no_import_and_no_invocation(program):
+    source = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from warmkit import warm_handler
+from warmkit.resources import otel_observer
+
+trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
+
+@warm_handler(observers=[otel_observer()])
+async def handler(event):
+    return event
+
+print(handler(1))
+"""
+    done = program(source, OTEL_PROPAGATORS="nonsense")
+    assert (done.stdout, done.returncode) == ("1\n", 0)
+    assert "Propagator nonsense not found" in done.stderr
 
 
 def test_an_environments_own_observer_waits_for_an_sdk_too(sdk):

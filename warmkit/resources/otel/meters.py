@@ -72,8 +72,9 @@ class Meters:
         if event.reason == "rebuild":
             self._counters["rebuilds"].add(1, labels)
         operation = operation_of(event)
-        if operation is not None:
-            labels["warmkit.operation"] = operation
-            self._seconds.record(event.seconds, labels)
+        if operation is None:
+            return
+        labels = {**labels, "warmkit.operation": operation}  # a new one: the SDK keeps the first
+        self._seconds.record(event.seconds, labels)
         if event.error is not None:
             self._counters["failures"].add(1, labels)

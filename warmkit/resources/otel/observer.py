@@ -5,6 +5,7 @@ It knows whom to ask whether somebody listens; spans, measurements and flushing 
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from warmkit import DefinitionError, Event, EventKind
@@ -82,9 +83,13 @@ def otel_observer(
     """
     _refuse_wrong(flush_timeout, carrier, clock)
     clock = clock or SystemClock()
-    if flush_timeout is None:
-        return OtelObserver(carrier, clock)
-    return FlushingObserver(carrier, clock, flush_timeout)
+    observer = (
+        OtelObserver(carrier, clock)
+        if flush_timeout is None
+        else FlushingObserver(carrier, clock, flush_timeout)
+    )
+    observer.prepare()
+    return observer
 
 
 class OtelObserver:
@@ -106,6 +111,12 @@ class OtelObserver:
         if self._spans is not None or _provider(_TRACES) is not None:
             return True
         return _provider(_METRICS) is not None
+
+    def prepare(self) -> None:
+        """Loads what is needed, if an SDK is configured by now: in the init phase, when nobody waits yet."""
+        with suppress(Exception):  # the first event says what is wrong, and fails nothing
+            if self.listens():
+                self._connect()
 
     def __call__(self, event: Event) -> None:
         """Tells of one event."""

@@ -114,10 +114,12 @@ class Spans:
         if running is None:
             return None
         _leave(running)
-        if event.error is not None:
-            running.span.record_exception(event.error)
-            _mark_failed(running.span, event.error)
-        running.span.end(_nanoseconds(self._clock.read().wall))
+        try:
+            if event.error is not None:
+                _mark_failed(running.span, event.error)
+                running.span.record_exception(event.error)
+        finally:  # the text of an exception is somebody's code
+            running.span.end(_nanoseconds(self._clock.read().wall))
         return running
 
     # -- what is done to resources
