@@ -13,7 +13,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
-from warmkit import Call, Event, EventKind
+from warmkit import Call, Event, EventKind, ResourceError
 from warmkit.clock import Clock, Reading
 from warmkit.resources.otel import faas
 from warmkit.resources.otel.parents import Carrier, links_of, parent_of
@@ -82,11 +82,11 @@ class Spans:
 
     def begin(self, event: Event) -> Running:
         """Begins the span of an invocation, and makes it the current one for the handler."""
-        now = self._clock.read()
         call = event.call or _NOTHING
-        parent = parent_of(call, self._carrier)
+        now = self._clock.read()
         cold = faas.is_cold_start(event.invocation, self._made, now)
         trigger = faas.trigger_of(call.event)
+        parent = parent_of(call, self._carrier)
         span = self._tracer.start_span(
             faas.span_name(call),
             context=parent,
@@ -94,13 +94,17 @@ class Spans:
             attributes={
                 "faas.trigger": trigger,
                 "faas.coldstart": cold,
-                "warmkit.environment.id": event.environment_id,
-                "warmkit.gap": event.gap,
                 **faas.span_attributes(call.context),
+                **_about(event),
             },
             links=links_of(call.event),
             start_time=_nanoseconds(now.wall),
         )
+        return self._enter(event, span, parent, trigger, cold=cold)
+
+    def _enter(
+        self, event: Event, span: Span, parent: Context, trigger: str, *, cold: bool
+    ) -> Running:
         inside = trace.set_span_in_context(span, parent)
         running = Running(span, inside, contexts.get_current(), _inside.get(), trigger, cold)
         self._running[event.environment_id, event.invocation] = running
@@ -161,11 +165,12 @@ def operation_of(event: Event) -> str | None:
 
 
 def _about(event: Event) -> dict[str, str | float]:
-    about: dict[str, str | float] = {
-        "warmkit.resource.name": event.resource or "",
-        "warmkit.environment.id": event.environment_id,
-    }
-    return about | {"warmkit.gap": event.gap} if event.gap else about
+    about: dict[str, str | float] = {"warmkit.environment.id": event.environment_id}
+    if event.resource is not None:
+        about["warmkit.resource.name"] = event.resource
+    if event.gap:
+        about["warmkit.gap"] = event.gap
+    return about
 
 
 def _leave(running: Running) -> None:
@@ -186,12 +191,10 @@ def _mark_failed(span: Span, error: BaseException) -> None:
 
 def error_type(error: BaseException) -> str:
     """Returns the full name of what went wrong: for an error about a resource, that of its cause."""
-    kind = type(error if error.__cause__ is None else error.__cause__)
-    return kind.__qualname__ if kind.__module__ == "builtins" else _full_name(kind)
-
-
-def _full_name(kind: type[BaseException]) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
+    cause = error.__cause__ if isinstance(error, ResourceError) else None
+    kind = type(cause or error)
+    own = kind.__module__ == "builtins"
+    return kind.__qualname__ if own else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _nanoseconds(seconds: float) -> int:
