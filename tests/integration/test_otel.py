@@ -129,6 +129,38 @@ def test_under_awss_runtime_a_collector_that_hangs_fails_nothing(emulator, sink)
     assert sink.requests == 1  # it was not waited for again
 
 
+def test_what_starts_in_the_init_phase_has_been_told_when_that_is_over(sink, program):
+    done = program(
+        f"""
+import os
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from warmkit import resource, warm_handler
+from warmkit.resources import otel_observer
+
+provider = TracerProvider(shutdown_on_exit=False)
+provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter("{sink.endpoint}/v1/traces")))
+trace.set_tracer_provider(provider)
+
+@resource
+async def model():
+    return "model"
+
+@warm_handler(model=model, observers=[otel_observer(flush_timeout={PATIENT})])
+async def handler(event, model):
+    os._exit(0)  # as if frozen for ever
+
+handler(1)
+""",
+        AWS_LAMBDA_RUNTIME_API="127.0.0.1:1",
+        AWS_LAMBDA_INITIALIZATION_TYPE="provisioned-concurrency",
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert sink.tree == [("start model", None)]
+
+
 # -- in this process
 
 
