@@ -38,12 +38,12 @@ class _Worker:
     """A thread that flushes when asked. A daemon: it holds up no exit. Idle, it waits for ever.
 
     Attributes:
-        given_up: A request whose time was up before it was answered.
+        left: The last request that nobody waits for any more: it was answered, or its time was up.
         process: A thread does not survive a fork.
     """
 
     def __init__(self, flush: Callable[[], None]) -> None:
-        self.given_up: _Request | None = None
+        self.left: _Request | None = None
         self.process = os.getpid()
         self._flush = flush
         self._requests: SimpleQueue[_Request] = SimpleQueue()
@@ -68,7 +68,7 @@ class _Worker:
     @property
     def hangs(self) -> bool:
         """Whether it is still at what somebody gave up waiting for."""
-        return self.given_up is not None and not self.given_up.answered
+        return self.left is not None and not self.left.answered
 
 
 class Flusher:
@@ -99,8 +99,7 @@ class Flusher:
         try:
             await asyncio.wait([request.done], timeout=self._seconds)
         finally:
-            if not request.answered:
-                worker.given_up = request
+            worker.left = request
 
     def _worker_here(self) -> _Worker | None:
         if self._worker is None or self._worker.process != os.getpid():
