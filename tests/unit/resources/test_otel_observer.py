@@ -593,6 +593,7 @@ def test_an_environments_own_observer_waits_for_an_sdk_too(sdk):
         await handler.invoke(None, CONTEXT)
         await environment.settle()
         assert vars(observer).keys() & {"_spans", "_meters"} == set()
+        assert observer._flusher._worker is None
         sdk.trace()
         await handler.invoke(None, CONTEXT)
 
@@ -700,7 +701,9 @@ def test_both_providers_send_before_a_synchronous_call_returns(sdk, monkeypatch,
     assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
 
 
-def test_a_provider_that_cannot_be_told_to_send_is_left_alone(sdk, monkeypatch):
+def test_a_provider_that_cannot_be_told_to_send_is_left_alone(sdk, monkeypatch, caplog):
+    caplog.set_level(logging.DEBUG, "warmkit")
+
     class Other(trace.TracerProvider):
         def get_tracer(self, *names, **more):
             return trace.NoOpTracer()
@@ -713,6 +716,7 @@ def test_a_provider_that_cannot_be_told_to_send_is_left_alone(sdk, monkeypatch):
         await environment.settle()
 
     inside(main)
+    assert caplog.records == []
 
 
 @pytest.mark.usefixtures("host")

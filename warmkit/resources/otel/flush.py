@@ -27,11 +27,7 @@ class _Request:
         """Lets him go on; called in the thread."""
         self.answered = True
         with suppress(RuntimeError):  # his loop is closed
-            self._loop.call_soon_threadsafe(self._set)
-
-    def _set(self) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
+            self._loop.call_soon_threadsafe(self.done.set_result, None)
 
 
 class _Worker:

@@ -147,8 +147,7 @@ class OtelObserver:
             self._meters.end(event, trigger=running.trigger)
 
     def _add(self, event: Event, spans: "Spans") -> None:
-        if event.kind is not EventKind.REUSED:
-            spans.add(event)
+        spans.add(event)
         if self._meters is not None:
             self._meters.add(event)
 
