@@ -94,9 +94,9 @@ class LiveSet:
 
     def admit(self, observers: Iterable[Observer]) -> None:
         """Tells these too, from now on, if they listen; those that are told already are not told twice."""
-        new = [item for item in observers if item not in self.observers and listens(item)]
-        if new:
-            self.observe([*self.observers, *new])
+        for observer in observers:
+            if observer not in self.observers and listens(observer):
+                self.observe([*self.observers, observer])
 
     # -- leases
 
