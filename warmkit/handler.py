@@ -78,7 +78,7 @@ class WarmHandler(Generic[R]):
                 for need in needs
                 if is_resource(need.resource) and need.resource.options.start == "eager"
             ]
-            loop.prewarm_in_init([*self._order, *filter(is_lasting, asked_for)])
+            loop.prewarm_in_init([*self._order, *filter(is_lasting, asked_for)], self._observers)
 
     @property
     def _name(self) -> str:

@@ -11,7 +11,17 @@ from typing import Any, NamedTuple
 
 from warmkit.clock import Clock, Reading, Within, gap, outlast
 from warmkit.errors import CyclicDependencyError, EnvironmentClosedError, ResourceError, StartError
-from warmkit.events import Counters, Event, EventKind, Observer, Settler, State, is_settler, tell
+from warmkit.events import (
+    Counters,
+    Event,
+    EventKind,
+    Observer,
+    Settler,
+    State,
+    is_settler,
+    listens,
+    tell,
+)
 from warmkit.freshness import Verdict
 from warmkit.graph import ordered
 from warmkit.inject import Lazy
@@ -81,6 +91,12 @@ class LiveSet:
         """Tells these what happens from now on, and nobody else."""
         self.observers = tuple(observers)
         self.settlers = tuple(item for item in self.observers if is_settler(item))
+
+    def admit(self, observers: Iterable[Observer]) -> None:
+        """Tells these too, from now on, if they listen; those that are told already are not told twice."""
+        for observer in observers:
+            if observer not in self.observers and listens(observer):
+                self.observe([*self.observers, observer])
 
     # -- leases
 

@@ -17,11 +17,11 @@ CLOSING = 0.25
 
 
 async def settle(live: LiveSet) -> None:
-    """Lets retired values close, and observers let go of what they keep, side by side."""
-    settling = [asyncio.create_task(_settled(settler)) for settler in live.settlers]
+    """Lets retired values close; then observers let go of what they keep, of which that is a part."""
     closing = live.take_closing()
     if closing:
         await asyncio.wait(closing, timeout=CLOSING)
+    settling = [asyncio.create_task(_settled(settler)) for settler in live.settlers]
     if settling:
         await asyncio.wait(settling)
 

@@ -11,7 +11,7 @@ from typing import Any
 from warmkit.clock import Within, gap
 from warmkit.environment import Environment
 from warmkit.errors import CloseError, StartError, UsageError
-from warmkit.events import Call, Event, EventKind, Observer, listens, tell
+from warmkit.events import Call, Event, EventKind, Observer, tell
 from warmkit.inject import Invocation, Lazy, Need, Wants
 from warmkit.lease import AnyResource, Lease
 from warmkit.life import Life, begin
@@ -59,9 +59,8 @@ class Visit(Lease):
         self._idle_since = environment.idle_since
         self.begun = environment.clock.read()
         self.number = environment.invocations = environment.invocations + 1
-        for observer in observers:
-            if observer not in live.observers and listens(observer):
-                environment.observe(observer)
+        if observers:
+            live.admit(observers)
         if live.observers:
             self._call = Call(event, context)
             self._tell(EventKind.INVOCATION_STARTED, gap=self._gap())

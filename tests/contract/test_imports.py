@@ -34,9 +34,12 @@ def test_importing_warmkit_loads_at_most_15_modules_and_no_third_party():
 
 def test_declaring_resources_loads_no_third_party():
     loaded = modules_loaded_by(
-        "from warmkit.resources import aws_client, circuit_breaker, postgres_pool, s3_client; "
-        "postgres_pool(breaker=circuit_breaker()); s3_client(); aws_client('sqs')"
+        "from warmkit.resources import aws_client, circuit_breaker, faas_attributes, otel_observer; "
+        "from warmkit.resources import postgres_pool, s3_client, tracer; "
+        "postgres_pool(breaker=circuit_breaker()); s3_client(); aws_client('sqs'); tracer('x'); "
+        "otel_observer().listens(); faas_attributes()"
     )
     tops = {name.partition(".")[0] for name in loaded}
     assert tops <= sys.stdlib_module_names | {"warmkit"}
-    assert {"warmkit.resources.postgres", "warmkit.resources.breaker"} <= set(loaded)
+    folders = ("aws", "breaker", "otel", "postgres")
+    assert {f"warmkit.resources.{folder}" for folder in folders} <= set(loaded)

@@ -30,6 +30,7 @@ THIRD_PARTIES = {
     "postgres": {"asyncpg"},
     "breaker": {"pybreaker"},
     "runtime": {"httptools", "simplejson"},
+    "otel": {"opentelemetry"},
     "aws": {"aiobotocore", "botocore", "aiohttp", "types_aiobotocore_s3"},
 }
 """Which folder of `resources` knows which of them."""
@@ -111,6 +112,13 @@ def test_third_parties_stay_in_their_own_file():
         and top not in THIRD_PARTIES.get(path.parent.name, set())
     ]
     assert wrong == []
+
+
+def test_the_sdk_of_opentelemetry_is_the_users():
+    imported = {name for path in modules().values() for name in imports_of(path)}
+    ours = {name for name in imported if name.startswith("opentelemetry")}
+    assert "opentelemetry.trace" in ours
+    assert [name for name in ours if name.startswith("opentelemetry.sdk")] == []
 
 
 def test_only_the_clock_asks_for_the_time():

@@ -185,6 +185,21 @@ def test_settling_lets_retired_values_close(inside, clock):
     assert scenario == [[State.RETIRING, State.WARM], [State.WARM]]
 
 
+def test_an_observer_settles_when_it_has_been_told_what_closed(clock):
+    observer = Settling()
+    db = FakeResource("db", max_age=5, closes=[0.1])
+
+    async def main():
+        async with Environment(observers=[observer], clock=clock) as environment:
+            await environment.get(db.resource)
+            clock.advance(6)
+            await environment.get(db.resource)
+            await environment.settle()
+            return list(observer.settled)
+
+    assert run(main, clock=clock) == [EventKind.CLOSED]
+
+
 def test_settling_does_not_wait_long_for_a_value_that_closes_slowly(inside, clock):
     db = FakeResource("db", max_age=5, closes=[0.5], close_timeout=60.0)
 

@@ -24,6 +24,7 @@ from warmkit.environment import (
     running_default,
 )
 from warmkit.errors import EnvironmentClosedError, InsideLoopError
+from warmkit.events import Observer
 from warmkit.hosts.platform import starts_in_init
 from warmkit.resource import Resource
 
@@ -319,17 +320,23 @@ def environment_here() -> Environment:
     return _environment_elsewhere() or default_environment(persistent_loop().loop)
 
 
-def prewarm_in_init(resources: Iterable[Resource[Any]]) -> None:
-    """Starts what is eager, in the init phase of AWS's Python runtime. A failure is left to the first use."""
+def prewarm_in_init(resources: Iterable[Resource[Any]], observers: Iterable[Observer]) -> None:
+    """Starts what is eager, in the init phase of AWS's Python runtime. A failure is left to the first use.
+
+    The observers that listen by then are told, and settled: a long freeze may follow.
+    """
     eager = [resource for resource in resources if starts_in_init(resource)]
     if not eager or _running_loop() is not None:
         return
     host = persistent_loop()
     environment = default_environment(host.loop)
+    environment.live.admit(observers)
     try:
         host.run(environment.prewarm(*eager))
     except Exception as error:  # noqa: BLE001  the first use tries again and raises
         _log.warning("not started in the init phase, tried again on first use: %s", error)
+    if environment.live.settlers:
+        host.run(environment.settle())
 
 
 def _environment_elsewhere() -> Environment | None:

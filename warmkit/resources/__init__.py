@@ -18,6 +18,9 @@ if TYPE_CHECKING:
         PostgresConnectError,
         ServiceError,
     )
+    from warmkit.resources.otel.faas import faas_attributes
+    from warmkit.resources.otel.observer import otel_observer
+    from warmkit.resources.otel.tracer import tracer
     from warmkit.resources.postgres.pool import postgres_pool
     from warmkit.resources.postgres.transaction import postgres_transaction
 
@@ -34,9 +37,12 @@ __all__ = [
     "ServiceError",
     "aws_client",
     "circuit_breaker",
+    "faas_attributes",
+    "otel_observer",
     "postgres_pool",
     "postgres_transaction",
     "s3_client",
+    "tracer",
 ]
 
 _MODULES = {
@@ -52,9 +58,12 @@ _MODULES = {
     "circuit_breaker": "breaker.circuit",
     "ServiceError": "errors",
     "aws_client": "aws.service",
+    "faas_attributes": "otel.faas",
+    "otel_observer": "otel.observer",
     "postgres_pool": "postgres.pool",
     "postgres_transaction": "postgres.transaction",
     "s3_client": "aws.s3",
+    "tracer": "otel.tracer",
 }
 
 

@@ -310,6 +310,48 @@ print(handler(1))
     )
 
 
+def test_observers_that_listen_are_told_of_the_init_phase_and_settled_before_it_is_over(program):
+    source = """
+class Telling:
+    def __init__(self, listening):
+        self.listening = listening
+
+    def listens(self):
+        return self.listening
+
+    def __call__(self, event):
+        print(event.kind, event.resource, event.invocation, flush=True)
+
+    async def settle(self):
+        print("settled", flush=True)
+
+@resource(start="eager")
+async def eager():
+    return "eager"
+
+@warm_handler(eager=eager, observers=[Telling(True), Telling(False)])
+async def handler(event, context, eager):
+    return event
+
+print("init is over", flush=True)
+handler(1)
+"""
+    process = program(DECLARED + source, AWS_LAMBDA_RUNTIME_API="127.0.0.1:1")
+    assert ended(
+        process,
+        "started eager None",
+        "settled",
+        "init is over",
+        "invocation started None 1",
+        "reused eager 1",
+        "invocation finished None 1",
+        "settled",
+        "retired eager None",
+        "closed eager None",
+        "settled",
+    )
+
+
 def test_importing_warmkit_starts_no_loop_and_no_thread(program):
     source = """
 import json, threading, warmkit, warmkit.testing

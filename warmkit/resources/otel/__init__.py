@@ -1,0 +1,1 @@
+"""OpenTelemetry, by its API alone: the SDK is the user's. Loaded when a recipe or an observer is made."""
