@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from emulator import Emulator
-from relay import Relay
 
 from warmkit.local.postgres_server import PostgresServer
+from warmkit.local.processes import HOST
 from warmkit.local.s3_server import S3Server
+from warmkit.testing import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -73,7 +74,7 @@ def bucket(s3: S3Server) -> str:
 def relay() -> Iterator[Callable[[int], Relay]]:
     """Starts relays to a port; they end with the test."""
     with contextlib.ExitStack() as stack:
-        yield lambda target_port: stack.enter_context(Relay(target_port))
+        yield lambda target_port: stack.enter_context(Relay((HOST, target_port)))
 
 
 @pytest.fixture

@@ -29,9 +29,8 @@ from warmkit.testing import EventRecorder, VirtualClock
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from relay import Relay
-
     from warmkit.local.postgres_server import PostgresServer
+    from warmkit.testing import Relay
 
     Really = Callable[[Callable[[Environment], Coroutine[Any, Any, None]]], None]
 

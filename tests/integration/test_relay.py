@@ -13,7 +13,7 @@ from warmkit.local.processes import HOST
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from relay import Relay
+    from warmkit.testing import Relay
 
 _TIMEOUT_S = 10.0
 _SILENCE_S = 0.1
