@@ -1,9 +1,11 @@
 """The kit can fail: for each mistake in a resource, the right rule is broken, and says what to write instead."""
 
 import asyncio
+import gc
 import tempfile
 import threading
 import types
+import warnings
 
 import pytest
 from lines import Lines, careful, line_server
@@ -11,7 +13,7 @@ from lines import Lines, careful, line_server
 from warmkit import resource
 from warmkit.resources.sockets import is_quiet
 from warmkit.testing import RULES, ConformanceError, Standing, check_resource
-from warmkit.testing.conformance import examine
+from warmkit.testing.conformance import examine, leaks
 
 SECRET = "open-sesame"
 
@@ -20,6 +22,16 @@ SECRET = "open-sesame"
 def server():
     with line_server() as address:
         yield address
+
+
+@pytest.fixture(autouse=True)
+def _collected(monkeypatch):
+    """A leak is a leak at once; and what the mistakes of a test leave open is not the next one's."""
+    monkeypatch.setattr(leaks, "SETTLE", 0.2)
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture
@@ -62,7 +74,8 @@ def variant(address, *, alive=True, check=True, **options):
     return decorate
 
 
-def test_a_careful_resource_obeys_all_rules(server):
+def test_a_careful_resource_obeys_all_rules(server, monkeypatch):
+    monkeypatch.undo()
     report = check_resource(careful, use=Lines.ask, server=server, secrets=[SECRET])
     assert str(report) == (
         "resource 'lines'\n"
@@ -122,10 +135,14 @@ def test_an_alive_that_is_never_true(broken):
     def make(address):
         made = careful(address)
         made.alive(lambda client: False)
-        made.check(lambda client: client.abort())
+
+        @made.check
+        def _(client):
+            raise OSError("dead")
+
         return made
 
-    assert "starts" in broken(make, "starts once")["starts once"]
+    assert broken(make, "starts once") == {"starts once": "3 starts, and 3 values"}
 
 
 def test_a_client_of_the_module(broken):
@@ -140,9 +157,8 @@ def test_a_client_of_the_module(broken):
 
         return lines
 
-    came = broken(make, "starts on another loop", "closes")
-    assert "RuntimeError" in came["starts on another loop"]
-    assert "a connection to the server is open" in came["closes"]
+    came = broken(make, "starts on another loop")["starts on another loop"]
+    assert "RuntimeError" in came
 
 
 def test_a_lock_of_the_recipe(broken):
@@ -325,15 +341,27 @@ def test_a_failure_that_is_kept(broken):
 
 
 def test_an_answer_that_is_remembered(broken):
-    answers = {}
+    answers = []
 
     async def use(client):
-        if id(client) not in answers:
-            answers[id(client)] = await client.ask()
-        return answers[id(client)]
+        if not answers:
+            answers.append(await client.ask())
+        return answers[0]
 
-    came = broken(lambda address: careful(address), "survives silence", use=use)
-    assert came["survives silence"].startswith("although the server was silent")
+    def make(address):
+        @variant(address, alive=False, check=False)
+        async def lines(address):
+            client = await Lines.connect(address)
+            yield client
+            client.abort()
+
+        return lines
+
+    came = broken(make, "survives silence", use=use)["survives silence"]
+    assert (
+        came
+        == "although the server was silent when it was in use already, the invocation succeeded"
+    )
 
 
 def test_an_answer_that_changes(broken):
@@ -470,7 +498,9 @@ def test_a_start_that_is_given_up_half_way(broken):
         return lines
 
     came = broken(make, "gives up a start")["gives up a start"]
-    assert "a connection to the server is open" in came
+    assert (
+        "unclosed" in came or "a connection to the server is open" in came
+    )  # as the collector finds it
 
 
 def test_code_that_blocks_its_thread(broken, monkeypatch):
@@ -521,7 +551,9 @@ def test_a_shown_secret_is_found_and_not_shown_again(broken, where, caplog):
         return lines
 
     came = broken(make, "keeps secrets", secrets=[SECRET])["keeps secrets"]
-    assert {"repr": "repr(resource)", "error": "str(ConnectionError)", "log": "a log line"}[where] in came
+    assert {"repr": "repr(resource)", "error": "str(ConnectionError)", "log": "a log line"}[
+        where
+    ] in came
     assert "***" in came
     assert SECRET not in came
 
@@ -534,7 +566,9 @@ def test_all_broken_rules_are_in_one_error(server):
         check_resource(ending(nothing, alive=False), use=Lines.ask, server=server)
     report = caught.value.report
     broken = [outcome.rule for outcome in report.of(Standing.BROKEN)]
-    assert str(caught.value).startswith(f"resource 'lines' breaks {len(broken)} of the {len(RULES)} rules")
+    assert str(caught.value).startswith(
+        f"resource 'lines' breaks {len(broken)} of the {len(RULES)} rules"
+    )
     assert {"survives resets", "survives farewells", "closes", "closes in silence"} <= set(broken)
     assert "starts" not in broken
     assert "keeps secrets" in [outcome.rule for outcome in report.of(Standing.NOT_APPLICABLE)]

@@ -115,7 +115,10 @@ def _try(rule: Rule, subject: Subject, recipe: Resource[Any]) -> Outcome:
         )
         thread.start()
         thread.join(REAL_LIMIT)
-        return found[0] if found else _blocked(rule, thread)
+        outcome = found.pop() if found else _blocked(rule, thread)
+        if outcome.standing is Standing.BROKEN:
+            _let_go(outcome.error)
+        return outcome
 
 
 def _tried(rule: Rule, subject: Subject, name: str, ledger: Ledger) -> Outcome:
@@ -145,6 +148,14 @@ def _blocked(rule: Rule, thread: threading.Thread) -> Outcome:
         f"it had not ended after {REAL_LIMIT:g} s; it blocks{place}",
         "do not block the event loop: use an asynchronous client, or asyncio.to_thread and a timeout.",
     )
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Collects what was left open, as long as the ledger hears the complaints: tracebacks hold on to it."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    gc.collect()
 
 
 # -- arguments

@@ -77,6 +77,15 @@ class Ledger(logging.Handler):
         what = f" ({type(error).__name__}: {error})" if error is not None else ""
         self.complaints.append(f"the event loop was told: {context['message']}{what}")
 
+    def know(self, descriptors: Iterable[int]) -> None:
+        """Notes files that have been found already.
+
+        Args:
+            descriptors: Theirs.
+        """
+        files = open_files()
+        self._files.update({key: files[key] for key in descriptors if key in files})
+
     def left_behind(self) -> list[str]:
         """Returns what was not there before and stays, with all complaints."""
         gc.collect()
@@ -105,9 +114,16 @@ def settled(look: Callable[[], list[str]], sleep: Callable[[float], object]) -> 
     return found
 
 
-async def settled_on_loop(look: Callable[[], list[str]]) -> list[str]:
-    """Returns what `look` finds, as `settled` does, while the loop runs."""
-    ends = time.monotonic() + SETTLE
+async def settled_on_loop(
+    look: Callable[[], list[str]], *, seconds: float | None = None
+) -> list[str]:
+    """Returns what `look` finds, as `settled` does, while the loop runs.
+
+    Args:
+        look: Looks.
+        seconds: Real seconds to settle in; default: `SETTLE`.
+    """
+    ends = time.monotonic() + (SETTLE if seconds is None else seconds)
     while (found := look()) and time.monotonic() < ends:  # noqa: ASYNC110  nothing tells that a file is closed
         await asyncio.sleep(0)
     return found
@@ -119,13 +135,9 @@ def tasks_left(known: Iterable[asyncio.Task[Any]]) -> list[str]:
     return [f"the task {task.get_name()!r} ({_called(task)}) runs" for task in left]
 
 
-def sockets_to(address: tuple[str, int]) -> list[str]:
-    """Returns the sockets of this process that are connected to an address."""
-    return [
-        "a connection to the server is open"
-        for descriptor in open_files()
-        if _peer(descriptor) == address
-    ]
+def sockets_to(address: tuple[str, int]) -> list[int]:
+    """Returns the descriptors of this process's sockets that are connected to an address."""
+    return [descriptor for descriptor in open_files() if _peer(descriptor) == address]
 
 
 def open_files() -> dict[int, tuple[int, int]]:

@@ -5,6 +5,7 @@ knows public warmkit, and nothing of the rules.
 """
 
 import asyncio
+import gc
 import inspect
 from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from warmkit import Environment, EventKind, Resource, TeardownError, UsageError, warm_handler
 from warmkit.resource import is_resource
 from warmkit.testing.clock import VirtualClock
+from warmkit.testing.conformance import leaks
 from warmkit.testing.conformance.leaks import Ledger, settled_on_loop, sockets_to, tasks_left
 from warmkit.testing.conformance.loop import PacedLoop
 from warmkit.testing.recorder import EventRecorder
@@ -24,6 +26,9 @@ PATIENCE = 60.0
 """Seconds, beyond the resource's own deadlines, that an invocation may wait for a silent server: they are skipped."""
 
 _REAL_PATIENCE = 5.0  # the same while the server answers; these are not skipped
+
+_IN_PASSING = 0.05
+"""Real seconds for what was told to go, where nobody will be blamed if it does not."""
 
 
 class Subject(NamedTuple):
@@ -102,8 +107,11 @@ class World:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Ends it."""
-        self.end()
+        """Ends it, without a look at what it leaves behind."""
+        if not self._ended:
+            self._end_loop()
+            self._close_relay()
+            gc.collect()
 
     # -- invocations
 
@@ -205,8 +213,7 @@ class World:
 
     def connections(self) -> list[str]:
         """Returns what is connected to the server, when all that is being closed is closed."""
-        address = self.network.address
-        return self.drive(settled_on_loop(lambda: sockets_to(address)))
+        return self.drive(settled_on_loop(self._connections))
 
     # -- environments, loops, the end
 
@@ -230,11 +237,9 @@ class World:
             self.teardown_errors.append(error)
 
     def end(self) -> list[str]:
-        """Ends everything; returns what is left behind. Does nothing the second time."""
-        if self._ended:
-            return []
+        """Ends everything; returns what is left behind."""
         self._ended = True
-        left = self._end_loop()
+        left = self._end_loop(settle=leaks.SETTLE)
         self._close_relay()
         return [*left, *self._ledger.left_behind()]
 
@@ -253,22 +258,28 @@ class World:
         loop.set_exception_handler(self._ledger.told_by_loop)
         return loop
 
-    def _end_loop(self) -> list[str]:
+    def _end_loop(self, *, settle: float = _IN_PASSING) -> list[str]:
         for environment in self._environments:
             self.close(environment)
-        left = self.drive(self._left_on_loop())
+        left = self.drive(self._left_on_loop(settle))
         self.loop.run_until_complete(_cancel_what_is_left())
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
         return left
 
-    async def _left_on_loop(self) -> list[str]:
+    async def _left_on_loop(self, settle: float) -> list[str]:
         known = [task for task in (asyncio.current_task(),) if task is not None]
-        address = self.relay.address if self.relay else None
-        return await settled_on_loop(
-            lambda: [*tasks_left(known), *(sockets_to(address) if address else ())]
+        left = await settled_on_loop(
+            lambda: [*tasks_left(known), *self._connections()], seconds=settle
         )
+        if self.relay is not None:
+            self._ledger.know(sockets_to(self.relay.address))
+        return left
+
+    def _connections(self) -> list[str]:
+        address = self.relay.address if self.relay is not None else None
+        return ["a connection to the server is open"] * len(sockets_to(address) if address else ())
 
     def _close_relay(self) -> None:
         if self.relay is not None:
