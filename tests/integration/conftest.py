@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from emulator import Emulator
+from http_server import HttpServer
+from valkey_server import ValkeyServer
 
 from warmkit.local.postgres_server import PostgresServer
 from warmkit.local.processes import HOST
@@ -39,6 +41,20 @@ def postgres_server() -> Iterator[PostgresServer]:
 def s3_server() -> Iterator[S3Server]:
     """S3, shared by all tests."""
     with S3Server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[ValkeyServer]:
+    """A Redis, shared by all tests."""
+    with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def http_server() -> Iterator[HttpServer]:
+    """An HTTP server, shared by all tests."""
+    with HttpServer() as server:
         yield server
 
 

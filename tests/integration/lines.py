@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from warmkit import resource
-from warmkit.resources.sockets import is_quiet
+from warmkit.resources import is_quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ import pytest
 from lines import Lines, careful, line_server
 
 from warmkit import resource
-from warmkit.resources.sockets import is_quiet
+from warmkit.resources import is_quiet
 from warmkit.testing import RULES, ConformanceError, Standing, check_resource
 from warmkit.testing.conformance import examine, leaks
 
@@ -271,7 +271,7 @@ def test_nothing_says_that_a_connection_is_dead(server):
         "  came:     just after use, with its connections closed by the server: ConnectionError: the server has gone\n"
         "  write:    say when a connection is dead, without a round trip; then it is made anew in time:\n"
         "            @lines.alive\n"
-        "            def _(client): return is_quiet(client.transport)  # from warmkit.resources.sockets\n"
+        "            def _(client): return is_quiet(client.transport)  # from warmkit.resources\n"
         "            Or let the client try again by itself."
     )
 

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
         PostgresConnectError,
     )
     from warmkit.resources.postgres.pool import postgres_pool
+    from warmkit.resources.sockets import is_quiet
 
 __all__ = [
     "BucketError",
     "DsnError",
     "MissingPackageError",
     "PostgresConnectError",
+    "is_quiet",
     "postgres_pool",
     "s3_client",
 ]
@@ -26,6 +28,7 @@ _MODULES = {
     "DsnError": "errors",
     "MissingPackageError": "errors",
     "PostgresConnectError": "errors",
+    "is_quiet": "sockets",
     "postgres_pool": "postgres.pool",
     "s3_client": "aws.s3",
 }

@@ -17,7 +17,7 @@ _A_SECOND_TOO_LATE = 1.0
 _BY_ALIVE = (
     "say when a connection is dead, without a round trip; then it is made anew in time:\n"
     "@{name}.alive\n"
-    "def _(client): return is_quiet(client.transport)  # from warmkit.resources.sockets\n"
+    "def _(client): return is_quiet(client.transport)  # from warmkit.resources\n"
     "Or let the client try again by itself."
 )
 
