@@ -99,6 +99,42 @@ def test_cut_resets_both_sides(relay: Callable[[int], Relay], echo: int) -> None
             assert (network.connections, network.open) == (3, 1)
 
 
+def test_cut_can_say_farewell(relay: Callable[[int], Relay], echo: int) -> None:
+    network = relay(echo)
+    with connect(network) as first:
+        assert network.cut(reset=False) == 1
+        assert first.recv(1) == b""
+    with connect(network) as second:
+        network.cut()  # the farewell was for once
+        with pytest.raises(ConnectionResetError):
+            second.recv(1)
+
+
+def test_hang_after_some_answers(relay: Callable[[int], Relay], echo: int) -> None:
+    network = relay(echo)
+    with connect(network) as connection:
+        network.hang(after=2)
+        assert [ask(connection, b"one"), ask(connection, b"two")] == [b"one", b"two"]
+        connection.sendall(b"three")
+        connection.settimeout(_SILENCE_S)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        assert network.holding == 1
+        connection.settimeout(_TIMEOUT_S)
+        network.resume()
+        assert receive(connection, 5) == b"three"
+        assert ask(connection, b"four") == b"four"
+        assert network.holding == 0
+
+
+def test_the_port_is_kept_while_it_refuses(relay: Callable[[int], Relay], echo: int) -> None:
+    network = relay(echo)
+    network.refuse()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind((HOST, network.port))
+    assert str(network.address) == f"{HOST}:{network.port}"
+
+
 def test_hang_is_silent_until_resume(relay: Callable[[int], Relay], echo: int) -> None:
     network = relay(echo)
     with connect(network) as old:
