@@ -16,6 +16,8 @@ from warmkit.testing import RULES, ConformanceError, Standing, check_resource
 from warmkit.testing.conformance import examine, leaks
 
 SECRET = "open-sesame"
+kept: list = []
+"""What a mistake keeps, until the test is over."""
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +33,7 @@ def _collected(monkeypatch):
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
+        kept.clear()
         gc.collect()
 
 
@@ -276,6 +279,53 @@ def test_nothing_says_that_a_connection_is_dead(server):
     )
 
 
+def test_an_alive_that_knows_only_what_the_loop_has_noticed(broken):
+    def make(address):
+        made = careful(address)
+        made.alive(lambda client: not client._reader.at_eof() and not client.writer.is_closing())
+        return made
+
+    came = broken(make, "survives resets", "survives farewells")
+    assert came["survives farewells"].endswith("ConnectionError: the server has gone")
+    assert "ConnectionResetError" in came["survives resets"]
+
+
+def test_a_start_that_takes_its_time_to_be_cancelled(broken):
+    def make(address):
+        @variant(address)
+        async def lines(address):
+            client = await Lines.connect(address)
+            try:
+                await client._reader.readline()  # nobody has asked for anything
+                yield client
+            except asyncio.CancelledError:
+                await asyncio.sleep(20)
+                raise
+            finally:
+                client.abort()
+
+        return lines
+
+    assert broken(make, "survives silence") == {
+        "survives silence": "at its first use it took 25.0 s to fail, of 6 s"
+    }
+
+
+def test_a_failed_start_that_leaves_its_connection(broken):
+    def make(address):
+        @variant(address)
+        async def lines(address):
+            kept.append(await Lines.connect(address))
+            await kept[-1].ask()
+            yield kept[-1]
+            kept[-1].abort()
+
+        return lines
+
+    came = broken(make, "survives silence")["survives silence"]
+    assert came == "after the start that failed: a connection to the server is open"
+
+
 def test_a_client_without_timeouts(broken):
     def make(address):
         @variant(address, alive=False, check=False)
@@ -503,6 +553,37 @@ def test_a_start_that_is_given_up_half_way(broken):
     )  # as the collector finds it
 
 
+def test_a_start_that_is_given_up_late(broken):
+    def make(address):
+        @variant(address)
+        async def lines(address):
+            client = await Lines.connect(address)
+            try:
+                await client.ask("who are you?")
+            except BaseException:
+                client.abort()
+                raise
+            await client.ask("welcome")  # a cancellation here closes nothing
+            yield client
+            client.abort()
+
+        return lines
+
+    came = broken(make, "gives up a start")["gives up a start"]
+    assert "unclosed" in came or "a connection to the server is open" in came
+
+
+def test_what_was_left_open_is_not_blamed_on_the_next_test(server):
+    with pytest.raises(ConformanceError):
+        check_resource(
+            ending(nothing, alive=False), use=Lines.ask, server=server, only="survives farewells"
+        )
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert [str(item.message) for item in told] == []
+
+
 def test_code_that_blocks_its_thread(broken, monkeypatch):
     monkeypatch.setattr(examine, "REAL_LIMIT", 0.3)
     released = threading.Event()
@@ -556,6 +637,25 @@ def test_a_shown_secret_is_found_and_not_shown_again(broken, where, caplog):
     ] in came
     assert "***" in came
     assert SECRET not in came
+
+
+@pytest.mark.parametrize("rule", ["starts", "passes its check"])
+def test_what_came_shows_no_secret(broken, rule):
+    def make(address):
+        made = careful(address)
+
+        @made.check
+        async def _(client):
+            raise PermissionError(f"{SECRET} is wrong")
+
+        return made
+
+    async def use(client):
+        if rule == "starts":
+            raise PermissionError(f"{SECRET} is wrong")
+
+    came = broken(make, rule, use=use, secrets=[SECRET])[rule]
+    assert came.endswith("PermissionError: *** is wrong")
 
 
 # -- several

@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, TypeVar, cast, overload
 
 from warmkit import Resource, UsageError
@@ -153,7 +154,10 @@ def _blocked(rule: Rule, thread: threading.Thread) -> Outcome:
 def _let_go(error: BaseException | None) -> None:
     """Collects what was left open, as long as the ledger hears the complaints: tracebacks hold on to it."""
     while error is not None:
-        traceback.clear_frames(error.__traceback__)
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            for outer, _ in traceback.walk_stack(frame):
+                with suppress(RuntimeError):  # it has not ended
+                    outer.clear()
         error = error.__cause__ or error.__context__
     gc.collect()
 

@@ -111,12 +111,15 @@ class World:
         if not self._ended:
             self._end_loop()
             self._close_relay()
-            gc.collect()
+        self.values.clear()  # a traceback may hold on to this world
+        gc.collect()
 
     # -- invocations
 
     def call(self, environment: Environment | None = None, *, times: int = 1) -> None:
         """Serves invocations, side by side, and then lets the loop stand still.
+
+        A single one begins in the loop's first turn, as under a synchronous host: the loop has noticed nothing yet.
 
         Args:
             environment: Where; None: in the world's own.
@@ -129,7 +132,7 @@ class World:
         where = environment or self.environment
         calls = [self.handler.invoke_in(where, {}, None) for _ in range(times)]
         try:
-            self.drive(_gathered(calls))
+            self.drive(_gathered(calls) if times > 1 else calls[0])
         except Exception as error:
             self.errors.append(error)
             raise
