@@ -496,7 +496,7 @@ released = threading.Event()
         (forget_to_await, "a warning: coroutine 'Lines.ask' was never awaited"),
         (hang, "the close took longer than close_timeout = 0.25 s"),
         (fail, "CloseError: resource 'lines' did not close after 0.000 s: OSError: already closed"),
-        (fail_in_a_callback, "the event loop was told: Exception in callback int('x')"),
+        (fail_in_a_callback, "the event loop was told: Exception in callback int("),
     ],
     ids=lambda item: getattr(item, "__name__", None),
 )
