@@ -28,10 +28,10 @@ from typing import Any
 
 import asyncpg
 
-from tests.integration.relay import Relay
 from warmkit import WarmHandler, warm_handler
 from warmkit.local.postgres_server import PostgresServer
 from warmkit.resources import postgres_pool, postgres_transaction
+from warmkit.testing import Relay
 
 ROUNDS = 150
 BLOCK = 20
@@ -139,7 +139,7 @@ def measure() -> dict[str, list[float]]:
 
 
 def count_round_trips(server: PostgresServer) -> dict[str, float]:
-    with Relay(server.port) as relay:
+    with Relay(("127.0.0.1", server.port)) as relay:
         os.environ["DATABASE_URL"] = server.dsn.replace(f":{server.port}/", f":{relay.port}/")
         query, transaction, hand = warm_query(), warm_transaction(), ByHand()
         found: dict[str, float] = {}

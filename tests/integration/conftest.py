@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from emulator import Emulator
+from http_server import HttpServer
 from keep_alive import KeepAlive
 from pooler import Pooler
-from relay import Relay
+from valkey_server import ValkeyServer
 
 from warmkit import Environment
 from warmkit.local.postgres_server import PostgresServer
+from warmkit.local.processes import HOST
 from warmkit.local.s3_server import S3Server
+from warmkit.testing import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -51,6 +54,20 @@ def postgres_server() -> Iterator[PostgresServer]:
 def s3_server() -> Iterator[S3Server]:
     """S3, shared by all tests."""
     with S3Server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[ValkeyServer]:
+    """A Redis, shared by all tests."""
+    with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def http_server() -> Iterator[HttpServer]:
+    """An HTTP server, shared by all tests."""
+    with HttpServer() as server:
         yield server
 
 
@@ -94,7 +111,7 @@ def keep_alive(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[KeepAl
 def relay() -> Iterator[Callable[[int], Relay]]:
     """Starts relays to a port; they end with the test."""
     with contextlib.ExitStack() as stack:
-        yield lambda target_port: stack.enter_context(Relay(target_port))
+        yield lambda target_port: stack.enter_context(Relay((HOST, target_port)))
 
 
 class StartPooler(Protocol):

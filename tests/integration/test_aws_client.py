@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from keep_alive import KeepAlive
-    from relay import Relay
 
     from warmkit.local.s3_server import S3Server
+    from warmkit.testing import Relay
 
     Really = Callable[[Callable[[Environment], Coroutine[Any, Any, None]]], None]
     StartRelay = Callable[[int], Relay]

@@ -21,9 +21,8 @@ from warmkit.testing import VirtualClock
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from relay import Relay
-
     from warmkit.local.postgres_server import PostgresServer
+    from warmkit.testing import Relay
 
     Really = Callable[[Callable[[Environment], Coroutine[Any, Any, None]]], None]
 

@@ -29,17 +29,28 @@ def program(page):
     return "\n".join(lines)
 
 
+@pytest.fixture
+def variables(postgres, s3, valkey_server, http_server):
+    """Where the pages' servers are."""
+    return {
+        **s3.environment,
+        "DATABASE_URL": postgres.dsn,
+        "REDIS_URL": valkey_server.url,
+        "SEARCH_URL": http_server.url,
+    }
+
+
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if BLOCK.search(page.read_text())], ids=name
 )
-def test_the_blocks_of_a_page_run_as_one_program(page, postgres, s3, tmp_path):
+def test_the_blocks_of_a_page_run_as_one_program(page, variables, tmp_path):
     script = tmp_path / f"{page.stem}.py"
     script.write_text(program(page))
     done = subprocess.run(
         [sys.executable, "-W", "error", script],
         check=False,
         cwd=tmp_path,
-        env={**os.environ, "DATABASE_URL": postgres.dsn, **s3.environment},
+        env={**os.environ, **variables},
         capture_output=True,
         text=True,
     )

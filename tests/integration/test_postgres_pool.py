@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from conftest import Really
-    from relay import Relay
 
     from warmkit.local.postgres_server import PostgresServer
+    from warmkit.testing import Relay
 
 QUERY = "SELECT 40 + 2"
 SENTINEL = "s3ntinel"

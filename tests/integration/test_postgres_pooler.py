@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 
     from conftest import Really, StartPooler
     from pooler import Pooler
-    from relay import Relay
 
     from warmkit.local.postgres_server import PostgresServer
-    from warmkit.testing import EventRecorder, VirtualClock
+    from warmkit.testing import EventRecorder, Relay, VirtualClock
 
 QUERY = "SELECT $1::int + 1"
 

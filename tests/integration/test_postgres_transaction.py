@@ -30,10 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from conftest import Really
-    from relay import Relay
 
     from warmkit.local.postgres_server import PostgresServer
-    from warmkit.testing import EventRecorder
+    from warmkit.testing import EventRecorder, Relay
 
 INSERT = "INSERT INTO orders VALUES ($1)"
 

@@ -13,7 +13,7 @@ from warmkit.local.processes import HOST
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from relay import Relay
+    from warmkit.testing import Relay
 
 _TIMEOUT_S = 10.0
 _SILENCE_S = 0.1
@@ -99,6 +99,42 @@ def test_cut_resets_both_sides(relay: Callable[[int], Relay], echo: int) -> None
             assert (network.connections, network.open) == (3, 1)
 
 
+def test_cut_can_say_farewell(relay: Callable[[int], Relay], echo: int) -> None:
+    network = relay(echo)
+    with connect(network) as first:
+        assert network.cut(reset=False) == 1
+        assert first.recv(1) == b""
+    with connect(network) as second:
+        network.cut()  # the farewell was for once
+        with pytest.raises(ConnectionResetError):
+            second.recv(1)
+
+
+def test_hang_after_some_answers(relay: Callable[[int], Relay], echo: int) -> None:
+    network = relay(echo)
+    with connect(network) as connection:
+        network.hang(after=2)
+        assert [ask(connection, b"one"), ask(connection, b"two")] == [b"one", b"two"]
+        connection.sendall(b"three")
+        connection.settimeout(_SILENCE_S)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        assert network.holding == 1
+        connection.settimeout(_TIMEOUT_S)
+        network.resume()
+        assert receive(connection, 5) == b"three"
+        assert ask(connection, b"four") == b"four"
+        assert network.holding == 0
+
+
+def test_the_port_is_kept_while_it_refuses(relay: Callable[[int], Relay], echo: int) -> None:
+    network = relay(echo)
+    network.refuse()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind((HOST, network.port))
+    assert str(network.address) == f"{HOST}:{network.port}"
+
+
 def test_hang_is_silent_until_resume(relay: Callable[[int], Relay], echo: int) -> None:
     network = relay(echo)
     with connect(network) as old:
@@ -142,6 +178,7 @@ def test_a_server_that_is_away_resets_its_clients(relay: Callable[[int], Relay])
     with socket.create_server((HOST, 0)) as closed:
         port = closed.getsockname()[1]
     network = relay(port)
+    network.cut(reset=False)  # nothing is open; and later links break as before
     # The reset may come during the connect already.
     with (
         pytest.raises(ConnectionResetError),

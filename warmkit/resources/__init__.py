@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from warmkit.resources.otel.tracer import tracer
     from warmkit.resources.postgres.pool import postgres_pool
     from warmkit.resources.postgres.transaction import postgres_transaction
+    from warmkit.resources.sockets import is_quiet
 
 __all__ = [
     "BucketError",
@@ -38,6 +39,7 @@ __all__ = [
     "aws_client",
     "circuit_breaker",
     "faas_attributes",
+    "is_quiet",
     "otel_observer",
     "postgres_pool",
     "postgres_transaction",
@@ -60,6 +62,7 @@ _MODULES = {
     "aws_client": "aws.service",
     "faas_attributes": "otel.faas",
     "otel_observer": "otel.observer",
+    "is_quiet": "sockets",
     "postgres_pool": "postgres.pool",
     "postgres_transaction": "postgres.transaction",
     "s3_client": "aws.s3",

@@ -32,7 +32,47 @@ class DeadlockError(AssertionError):
         return f"everything waits for ever, and no timer is set:{lines}"
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
+class LoopWithThreads(asyncio.SelectorEventLoop):
+    """An event loop that knows how many threads work for it; a base for loops that handle time themselves.
+
+    Attributes:
+        threads_at_work: How many; what they return is not foreseen by any timer.
+    """
+
+    threads_at_work = 0
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """Runs a function in a thread, and counts it while it is at work.
+
+        Args:
+            executor: Where; None: the loop's own threads.
+            func: The function.
+            *args: Its arguments.
+        """
+        future = super().run_in_executor(executor, func, *args)
+        self.threads_at_work += 1
+        future.add_done_callback(self._thread_is_back)
+        return future
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  asyncio's own signature
+        """Waits, in real time, until the loop's threads have ended.
+
+        Args:
+            timeout: Ignored: what is left to do is no longer virtual.
+        """
+        self.threads_at_work += 1
+        try:
+            await super().shutdown_default_executor()
+        finally:
+            self.threads_at_work -= 1
+
+    def _thread_is_back(self, _: object) -> None:
+        self.threads_at_work -= 1
+
+
+class VirtualLoop(LoopWithThreads):
     """An asyncio event loop in virtual time.
 
     When nothing is ready it moves its clock to the next timer instead of sleeping. While a thread works for it
@@ -48,46 +88,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, clock: VirtualClock | None = None) -> None:
         self.clock = clock or VirtualClock()
-        self._threads_at_work = 0
         super().__init__(_Selector(self._next_wait))
 
     def time(self) -> float:
         """Returns the virtual time in seconds."""
         return self.clock.monotonic
 
-    def run_in_executor(
-        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
-    ) -> asyncio.Future[T]:
-        """Runs a function in a thread; virtual time stands still meanwhile.
-
-        Args:
-            executor: Where; None: the loop's own threads.
-            func: The function.
-            *args: Its arguments.
-        """
-        future = super().run_in_executor(executor, func, *args)
-        self._threads_at_work += 1
-        future.add_done_callback(self._thread_is_back)
-        return future
-
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  asyncio's own signature
-        """Waits, in real time, until the loop's threads have ended.
-
-        Args:
-            timeout: Ignored: what is left to do is no longer virtual.
-        """
-        self._threads_at_work += 1
-        try:
-            await super().shutdown_default_executor()
-        finally:
-            self._threads_at_work -= 1
-
-    def _thread_is_back(self, _: object) -> None:
-        self._threads_at_work -= 1
-
     def _next_wait(self, seconds: float | None) -> float | None:
         """Returns how long the selector is to wait really; moves time, or finds that nobody ever will."""
-        if self._threads_at_work:
+        if self.threads_at_work:
             return None
         if seconds is None:
             raise DeadlockError(_who_waits(self))
