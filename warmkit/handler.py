@@ -211,9 +211,9 @@ class WarmHandler(Generic[R]):
     def _arguments_if_fresh(self, visit: Visit) -> dict[str, Any] | None:
         """Returns the injected arguments if nothing has to be waited for: this is the warm path."""
         live = visit.live
-        if self._for_itself or live.substitutes:
+        if live.substitutes or not live.lease(self, self._order, visit, visit.begun):
             return None
-        if not live.lease(self, self._order, visit, visit.begun):
+        if self._for_itself:  # what lasts is held; what lives for this invocation is to be started
             return None
         group = visit.group
         if group is None or self._special:

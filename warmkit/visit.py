@@ -103,7 +103,9 @@ class Visit(Lease):
             UsageError: The invocation is over.
         """
         order = self.live.order(resources)
-        await self.live.acquire([item for item in order if is_lasting(item)], self)
+        lasting = [item for item in order if is_lasting(item)]
+        if any(self.slot_of(item) is None for item in lasting):
+            await self.live.acquire(lasting, self)
         if self.over:  # it ended while this, awaited by a task that it left behind, was under way
             self.release(self.environment.clock.read())
         for item in order:

@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from warmkit import Environment, EnvironmentClosedError, warm_handler
+from warmkit import Environment, EnvironmentClosedError, resource, warm_handler
 from warmkit.lease import Lease
 from warmkit.live import GROUPS
 from warmkit.testing import FakeResource
@@ -88,3 +88,32 @@ def test_a_host_whose_environment_was_closed_meanwhile_serves_with_the_next_one(
 
     assert asyncio.run(main()) == (1, 2)
     assert db.log == ["start 1", "close 1", "start 2", "close 2"]
+
+
+def test_an_invocation_with_resources_of_its_own_leaves_the_groups_alone(inside):
+    db = FakeResource("db")
+
+    @resource(scope="invocation", db=db.resource)
+    async def transaction(db):
+        yield db.use()
+
+    @warm_handler(transaction=transaction)
+    async def writing(event, transaction):
+        return transaction
+
+    @warm_handler(db=db.resource)
+    async def reading(event, db):
+        return db.use()
+
+    @inside
+    async def scenario(environment):
+        for _ in range(2):
+            await reading.invoke(1)
+            await writing.invoke(1)
+        groups = dict(environment.live._groups)
+        results = [await writing.invoke(1), await reading.invoke(1)]
+        return groups == environment.live._groups, len(groups), results, environment.statistics
+
+    kept, count, results, statistics = scenario
+    assert (kept, count, results) == (True, 2, [1, 1])
+    assert (statistics.resources["db"].starts, statistics.resources["db"].reuses) == (1, 5)
