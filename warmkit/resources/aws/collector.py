@@ -26,6 +26,6 @@ def uncollected() -> Generator[None]:
 
 def _count_as_old() -> None:
     """Moves all that is young to the oldest generation, without looking through it."""
-    if gc.get_freeze_count() == 0:  # what the user has frozen must stay so
+    if gc.get_freeze_count() == 0:  # what the user, or CPython 3.12 itself, has frozen must stay so
         gc.freeze()
         gc.unfreeze()
