@@ -5,20 +5,21 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from warmkit.environment import default_environment
-from warmkit.hosts.loop import persistent_loop
+from warmkit.errors import TeardownError
+from warmkit.hosts.loop import PersistentLoop, persistent_loop
 from warmkit.hosts.platform import concurrency
+from warmkit.runtime.alone import Turns
 from warmkit.runtime.api import ApiGoneError, RuntimeApi
-from warmkit.runtime.extension import QuietExtension
+from warmkit.runtime.ending import FINISH, EndedError, Ending
+from warmkit.runtime.extension import register
 from warmkit.runtime.failure import failure_of
+from warmkit.runtime.lines import BlockingLine, LoopLine, at_once
 from warmkit.runtime.load import load
 from warmkit.runtime.logs import Log, set_up
-from warmkit.runtime.serve import Server
-
-FINISH = 0.1
-"""Seconds for invocations under way to finish, once SIGTERM has come."""
 
 CLOSE = 0.2
 """Seconds for all resources to close. Lambda grants 0.3 or 0.5 s between SIGTERM and SIGKILL."""
@@ -36,58 +37,66 @@ def main(arguments: list[str]) -> NoReturn:
     task_root = os.environ.get("LAMBDA_TASK_ROOT", "")
     if task_root and task_root not in sys.path:
         sys.path.insert(0, task_root)
-    signal.signal(signal.SIGTERM, _leave)  # in the init phase
+    ending = Ending()
+    ending.listen()
     log = set_up()
-    status = _live(address, name, log)
+    host = persistent_loop()
+    try:
+        status = _live(address, name, log, host, ending)
+    except EndedError:
+        status = 0
+    ending.over()
+    with suppress(TeardownError):  # told by the log
+        host.run(default_environment(host.loop).aclose(CLOSE))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)  # worker threads that still run a handler must not hold the process
 
 
-def _leave(*_: object) -> NoReturn:
-    sys.exit(0)
-
-
-def _live(address: str, name: str, log: Log) -> int:
-    host = persistent_loop()
+def _live(address: str, name: str, log: Log, host: PersistentLoop, ending: Ending) -> int:
+    """Loads and serves; returns the exit status."""
+    api = RuntimeApi(BlockingLine(address))
     try:
         handler = load(name)
-    except SystemExit as asked:
-        if asked.code in (0, None):
-            return 0
-        return host.run(_report(address, asked, log))
+    except EndedError:
+        raise
     except BaseException as error:  # noqa: BLE001  the platform is told
-        return host.run(_report(address, error, log))
-    return host.run(_serve(address, handler, log))
+        failure = failure_of(error)
+        log.tell(failure)
+        at_once(api.fail_init(failure))
+        return 1
+    line = BlockingLine(address)  # stays open: the extension's
+    at_once(register(line))
+    try:
+        if concurrency() == 1:
+            Turns(handler, api, log.tell, host, ending).run()
+        else:
+            host.run(_serve_together(address, handler, log))
+    except ApiGoneError as error:
+        log.tell(failure_of(error))
+        return 1
+    return 0
 
 
-async def _report(address: str, error: BaseException, log: Log) -> int:
-    failure = failure_of(error)
-    log.tell(failure)
-    await RuntimeApi(address).fail_init(failure)
-    return 1
+async def _serve_together(address: str, handler: Callable[..., Any], log: Log) -> None:
+    from warmkit.runtime.together import (
+        Pollers,  # where one at a time is served, nothing of it is needed
+    )
 
-
-async def _serve(address: str, handler: Callable[..., Any], log: Log) -> int:
-    apis = [RuntimeApi(address) for _ in range(concurrency())]
-    server = Server(handler, apis, log.tell)
+    pollers = Pollers(
+        handler, [RuntimeApi(LoopLine(address)) for _ in range(concurrency())], log.tell
+    )
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    extension = QuietExtension(address)
-    await extension.register()
-    serving = asyncio.create_task(server.run())
+    serving = asyncio.create_task(pollers.run())
     ending = asyncio.create_task(ended.wait())
     await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
-    server.stop()
+    pollers.stop()
     await asyncio.wait({serving}, timeout=FINISH)
-    await default_environment(loop).aclose(CLOSE)
-    try:
-        return 0 if not serving.done() else serving.result() or 0
-    except ApiGoneError as error:
-        log.tell(failure_of(error))
-        return 1
+    if serving.done():
+        serving.result()
 
 
 if __name__ == "__main__":

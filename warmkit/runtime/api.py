@@ -3,12 +3,12 @@
 What the network does to an exchange is dealt with here: what is lost is sent again where that is safe.
 """
 
-import asyncio
 import logging
 
 from warmkit.runtime import protocol
 from warmkit.runtime.failure import Failure
-from warmkit.runtime.http import Answer, Line, Request
+from warmkit.runtime.http import Answer, Request
+from warmkit.runtime.lines import Line
 from warmkit.runtime.protocol import Received
 
 _log = logging.getLogger("warmkit")
@@ -28,11 +28,11 @@ class RuntimeApi:
     """One poller's way to the platform, over a connection of its own.
 
     Args:
-        address: "host:port", as AWS_LAMBDA_RUNTIME_API says.
+        line: The connection.
     """
 
-    def __init__(self, address: str) -> None:
-        self._line = Line(address)
+    def __init__(self, line: Line) -> None:
+        self._line = line
 
     async def next(self) -> Received:
         """Waits for an invocation, however long.
@@ -51,7 +51,7 @@ class RuntimeApi:
                 problem = error
             if pause is not None:
                 _log.warning("no invocation could be taken, asking again: %s", problem)
-                await asyncio.sleep(pause)
+                await self._line.pause(pause)
         raise ApiGoneError(f"the Runtime API gives no invocations: {problem}") from problem
 
     async def respond(self, received: Received, body: bytes, content_type: str) -> None:
@@ -89,9 +89,8 @@ class RuntimeApi:
         """
         for last in (False, True):
             try:
-                async with asyncio.timeout(POST_TIMEOUT):
-                    answer = await self._line.exchange(request)
-            except (OSError, TimeoutError) as error:
+                answer = await self._line.exchange(request, limit=POST_TIMEOUT)
+            except OSError as error:
                 if last:
                     _log.error("whether the answer to %s arrived is not known: %s", about, error)
                     return None

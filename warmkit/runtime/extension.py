@@ -3,50 +3,28 @@
 Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 """
 
-import asyncio
 import logging
 
 from warmkit.runtime import protocol
-from warmkit.runtime.http import Line
+from warmkit.runtime.lines import Line
 
 _log = logging.getLogger("warmkit")
 
 
-class QuietExtension:
-    """Registered in the init phase, and waiting from then on for events that it never asked for.
+async def register(line: Line) -> bool:
+    """Registers in the init phase; returns whether the platform took it. Nothing here fails an environment.
 
-    Args:
-        address: "host:port" of the Runtime API.
+    It asks for its next event, which never comes, as it wants none: init is not over until every extension has asked.
+    The line must stay open.
     """
-
-    def __init__(self, address: str) -> None:
-        self._line = Line(address)
-        self._waiting: asyncio.Task[object] | None = None
-
-    async def register(self) -> bool:
-        """Registers; returns whether the platform took it. Nothing here fails an environment."""
-        try:
-            answer = await self._line.exchange(protocol.REGISTER)
-        except OSError as error:
-            _log.warning("SIGTERM will not be announced: %s", error)
-            return False
+    try:
+        answer = await line.exchange(protocol.REGISTER, limit=1.0)
         identifier = answer.headers.get("lambda-extension-identifier", "")
-        if answer.status != 200 or not identifier:  # noqa: PLR2004  OK
-            said = answer.body[:200].decode("utf-8", "replace")
-            _log.info("SIGTERM will not be announced: %s %s", answer.status, said)
-            return False
-        self._waiting = asyncio.create_task(self._wait(identifier), name="warmkit:extension")
-        return True
-
-    async def _wait(self, identifier: str) -> None:
-        """Asks for the next event, which never comes: init is not over until every extension has asked."""
-        try:
-            await self._line.exchange(protocol.next_event(identifier))
-        except OSError as error:
-            _log.info("the extension's connection ended: %s", error)
-
-    def close(self) -> None:
-        """Drops the connection."""
-        if self._waiting is not None:
-            self._waiting.cancel()
-        self._line.close()
+        if answer.status == 200 and identifier:  # noqa: PLR2004  OK
+            await line.leave(protocol.next_event(identifier))
+            return True
+        said = f"{answer.status} {answer.body[:200].decode('utf-8', 'replace')}"
+    except OSError as error:
+        said = str(error)
+    _log.info("SIGTERM will not be announced: %s", said)
+    return False

@@ -1,11 +1,10 @@
-"""One keep-alive HTTP connection that carries one exchange at a time. Parsing is httptools'.
+"""HTTP messages as the Runtime API speaks them: requests as bytes, bytes as answers. Parsing is httptools'.
 
-It knows bytes and messages and nothing of Lambda: what an answer means is said in `protocol`.
+It opens nothing and waits for nothing: `lines` carries the bytes, and what an answer means is said in `protocol`.
 """
 
-import asyncio
 from collections.abc import Mapping
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import httptools
 
@@ -28,6 +27,14 @@ class Request(NamedTuple):
     headers: Mapping[str, str] = {}
     body: bytes = b""
 
+    def encode(self, address: str) -> bytes:
+        """Returns the bytes to send to "host:port"."""
+        lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {address}"]
+        lines += [f"{name}: {value}" for name, value in self.headers.items()]
+        if self.body or self.method == "POST":
+            lines.append(f"Content-Length: {len(self.body)}")
+        return "\r\n".join([*lines, "", ""]).encode() + self.body
+
 
 class Answer(NamedTuple):
     """What came back.
@@ -47,96 +54,39 @@ class ExchangeError(ConnectionError):
     """No whole answer arrived: the peer closed, or spoke no HTTP."""
 
 
-class Line:
-    """A connection to one peer, opened on use and opened anew when it is gone.
+class Parser:
+    """Makes answers of the bytes of one connection, one at a time.
 
-    For one task at a time. Cancelling an exchange drops the connection.
-
-    Args:
-        address: "host:port".
+    Attributes:
+        keeps_alive: The connection can carry another exchange.
     """
 
-    def __init__(self, address: str) -> None:
-        host, _, port = address.rpartition(":")
-        self._host, self._port = host, int(port)
-        self._address = address
-        self._wire: _Wire | None = None
-
-    async def exchange(self, request: Request) -> Answer:
-        """Sends a request and returns its answer, however long that takes.
-
-        Raises:
-            OSError: The peer cannot be reached.
-            ExchangeError: No whole answer arrived. Whether the request did is not known.
-        """
-        wire = await self._open()
-        return await wire.exchange(_encoded(request, self._address))
-
-    async def _open(self) -> "_Wire":
-        if self._wire is None or self._wire.is_over:
-            loop = asyncio.get_running_loop()
-            _, wire = await loop.create_connection(_Wire, self._host, self._port)
-            self._wire = wire
-        return self._wire
-
-    def close(self) -> None:
-        """Drops the connection."""
-        if self._wire is not None:
-            self._wire.drop("it was closed by us")
-            self._wire = None
-
-
-class _Wire(asyncio.Protocol):
-    """One connection: feeds the parser, and gathers one answer."""
-
     def __init__(self) -> None:
-        self.is_over = False
-        self._transport: asyncio.Transport | None = None
+        self.keeps_alive = True
         self._parser = httptools.HttpResponseParser(self)
-        self._answer: asyncio.Future[Answer] | None = None
+        self._answer: Answer | None = None
         self._forget()
 
-    async def exchange(self, message: bytes) -> Answer:
-        assert self._transport is not None
-        assert self._answer is None, "one exchange at a time"
-        self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(message)
-        try:
-            return await self._answer
-        finally:
-            if not self._answer.done() or self._answer.cancelled():
-                self.drop("the exchange was cancelled")
-            self._answer = None
+    def feed(self, data: bytes) -> Answer | None:
+        """Returns the answer, if it is whole with these bytes.
 
-    def drop(self, reason: str) -> None:
-        """Ends it at once; an exchange that waits fails with the reason."""
-        self.is_over = True
-        if self._transport is not None:
-            self._transport.abort()
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(ExchangeError(reason))
-
-    # -- what asyncio calls
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        if self._answer is None or self._answer.done():
-            self.drop("the peer spoke unasked")
-            return
+        Raises:
+            ExchangeError: They are no answer that we take.
+        """
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self.drop(f"the answer is no HTTP that we take: {error.__context__ or error}")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.drop(f"the connection was lost: {exc or 'closed by the peer'}")
+            self.keeps_alive = False
+            if self._answer is None:
+                why = error.__context__ or error
+                raise ExchangeError(f"the answer is no HTTP that we take: {why}") from None
+        answer, self._answer = self._answer, None
+        return answer
 
     # -- what the parser calls
 
     def on_message_begin(self) -> None:
-        if self._answer is None or self._answer.done():  # in one piece with the answer before
+        if self._answer is not None:
             raise ExchangeError("the peer spoke unasked")
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -153,26 +103,12 @@ class _Wire(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
-        answer = Answer(status, self._headers, b"".join(self._body))
+        if status >= 200:  # noqa: PLR2004  1xx announces the answer
+            self._answer = Answer(status, self._headers, b"".join(self._body))
+            self.keeps_alive = self._parser.should_keep_alive()
         self._forget()
-        if status < 200:  # noqa: PLR2004  1xx announces the answer
-            return
-        if not self._parser.should_keep_alive():
-            self.is_over = True
-            assert self._transport is not None
-            self._transport.close()
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(answer)
 
     def _forget(self) -> None:
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
         self._header_bytes = self._body_bytes = 0
-
-
-def _encoded(request: Request, address: str) -> bytes:
-    lines = [f"{request.method} {request.path} HTTP/1.1", f"Host: {address}"]
-    lines += [f"{name}: {value}" for name, value in request.headers.items()]
-    if request.body or request.method == "POST":
-        lines.append(f"Content-Length: {len(request.body)}")
-    return "\r\n".join([*lines, "", ""]).encode() + request.body

@@ -9,6 +9,7 @@ from lambda_platform import Cut, Platform, answer, event
 from warmkit.runtime import api as api_module
 from warmkit.runtime.api import ApiGoneError, RuntimeApi
 from warmkit.runtime.failure import Failure
+from warmkit.runtime.lines import LoopLine
 
 FAILURE = Failure("Function.Oops", "Oops", "no")
 
@@ -26,7 +27,7 @@ def talk(scenario, *items, on_post=None):
             if on_post is not None:
                 posts = iter(on_post)
                 platform.on_post = lambda request: next(posts)
-            api = RuntimeApi(platform.address)
+            api = RuntimeApi(LoopLine(platform.address))
             try:
                 return await scenario(api, platform)
             finally:

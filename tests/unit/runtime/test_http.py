@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import select
 import socket
+import threading
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,8 @@ from hypothesis import strategies as st
 from lambda_platform import Cut, Platform, answer, until
 
 from warmkit.runtime import http
-from warmkit.runtime.http import ExchangeError, Line, Request
+from warmkit.runtime.http import ExchangeError, Request
+from warmkit.runtime.lines import BlockingLine, LoopLine, at_once
 
 GET = Request("GET", "/x")
 
@@ -21,7 +24,7 @@ def talk(scenario, *items):
     async def main():
         async with Platform().listening() as platform:
             platform.put(*items)
-            line = Line(platform.address)
+            line = LoopLine(platform.address)
             try:
                 return await scenario(line, platform)
             finally:
@@ -179,9 +182,106 @@ def test_a_cancelled_exchange_leaves_no_answer_for_the_next_one():
     assert talk(scenario) == (b"next", 2)
 
 
-def test_a_peer_that_is_not_there_is_an_os_error():
+@pytest.mark.parametrize("kind", [LoopLine, BlockingLine])
+def test_a_peer_that_is_not_there_is_an_os_error(kind):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, and not listening
-        line = Line(f"127.0.0.1:{taken.getsockname()[1]}")
-        with pytest.raises(OSError, match="Connect call failed"):
+        line = kind(f"127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(ConnectionRefusedError):
             asyncio.run(line.exchange(GET))
+
+
+# -- where no loop runs
+
+
+class Elsewhere:
+    """A platform in a thread of its own, and a blocking line to it."""
+
+    def __init__(self, *items):
+        self._items = items
+        self._loop = asyncio.new_event_loop()
+        self._over = asyncio.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        self._loop.run_until_complete(self._listen())
+        self._loop.close()
+
+    async def _listen(self):
+        async with Platform().listening() as self.platform:
+            self.platform.put(*self._items)
+            self._ready.set()
+            await self._over.wait()
+
+    def __enter__(self):
+        self._thread.start()
+        self._ready.wait()
+        self.line = BlockingLine(self.platform.address)
+        return self
+
+    def __exit__(self, *_):
+        self.line.close()
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join()
+
+    def exchange(self, **options):
+        return at_once(self.line.exchange(GET, **options))
+
+
+@pytest.mark.parametrize(
+    "pieces", [CHUNKED, [CHUNKED[:7], CHUNKED[7:60], CHUNKED[60:]], answer(body=b"hello world")]
+)
+def test_a_blocking_line_has_one_connection_for_many_exchanges(pieces):
+    with Elsewhere(pieces, pieces, pieces) as there:
+        assert [there.exchange().body for _ in range(3)] == [b"hello world"] * 3
+        assert there.platform.connections == 1
+
+
+@pytest.mark.parametrize("said", [Cut(), Cut(CHUNKED[:30]), b"SSH-2.0-OpenSSH_9.2\r\n"])
+def test_a_blocking_line_is_opened_anew_after_what_is_no_answer(said):
+    with Elsewhere(said, answer(body=b"again")) as there:
+        with pytest.raises(ExchangeError):
+            there.exchange()
+        assert (there.exchange().body, there.platform.connections) == (b"again", 2)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        answer(body=b"1", Connection="close"),
+        [answer(body=b"1"), b"HTTP/1.1 200 unasked"],
+        Cut(answer(body=b"1")),
+    ],
+)
+def test_a_blocking_line_takes_nothing_for_the_answer_that_was_there_before(first):
+    with Elsewhere(first, answer(body=b"2")) as there:
+        assert there.exchange().body == b"1"
+        waiting = there.line._socket
+        if waiting is not None:
+            select.select([waiting], [], [])  # what was said unasked, or the end, has arrived
+        assert (there.exchange().body, there.platform.connections) == (b"2", 2)
+
+
+@pytest.mark.parametrize("said", [b"", [b"HTTP/1.1 200 OK\r\n"]])
+def test_a_blocking_line_waits_no_longer_than_it_may(said):
+    with Elsewhere(said, answer(body=b"2")) as there:
+        with pytest.raises(TimeoutError):
+            there.exchange(limit=0.01)
+        assert (there.exchange().body, there.platform.connections) == (b"2", 2)
+
+
+def test_a_coroutine_that_suspends_is_not_run_at_once():
+    work = asyncio.sleep(1)
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        at_once(work)
+
+    async def suspend():
+        await asyncio.Future(loop=loop)
+
+    loop = asyncio.new_event_loop()
+    suspending = suspend()
+    with pytest.raises(AssertionError, match="it suspended"):
+        at_once(suspending)
+    suspending.close()
+    loop.close()

@@ -1,49 +1,24 @@
-"""The loop of the runtime: pollers that take invocations, each served in a task and a context of its own.
+"""Many invocations at once: pollers on one loop, each with a task and a context for every invocation.
 
 It knows neither sockets nor signals: it is given ways to the platform, and told when to stop.
 """
 
 import asyncio
 import inspect
-import os
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, cast
 
 from warmkit.environment import default_environment
 from warmkit.handler import WarmHandler
-from warmkit.runtime import current
 from warmkit.runtime.context import Context
 from warmkit.runtime.failure import Failure, failure_of
-from warmkit.runtime.marshal import read_event, write_result
+from warmkit.runtime.invocation import Api, Tell, Written, post, read, variables_of, write
 from warmkit.runtime.protocol import Received
 
 Call = Callable[[Any, Context], Awaitable[object]]
 
 
-class Api(Protocol):
-    """One poller's way to the platform."""
-
-    async def next(self) -> Received:
-        """Waits for an invocation."""
-        ...
-
-    async def respond(self, received: Received, body: bytes, content_type: str) -> None:
-        """Answers it."""
-        ...
-
-    async def fail(self, received: Received, failure: Failure) -> None:
-        """Reports that it failed."""
-        ...
-
-
-class Written(NamedTuple):
-    """A result as it is sent."""
-
-    body: bytes
-    content_type: str
-
-
-class Server:
+class Pollers:
     """Serves invocations with one handler until it is stopped, or the platform is gone.
 
     Args:
@@ -52,14 +27,11 @@ class Server:
         tell: Called with each failure, for the log.
     """
 
-    def __init__(
-        self, handler: Callable[..., Any], apis: Sequence[Api], tell: Callable[[Failure], None]
-    ) -> None:
+    def __init__(self, handler: Callable[..., Any], apis: Sequence[Api], tell: Tell) -> None:
         self._call = caller_of(handler)
         self._apis = apis
         self._tell = tell
-        self._alone = len(apis) == 1
-        self._polling: set[asyncio.Task[None]] = set()
+        self._polling: set[asyncio.Task[Received]] = set()
         self._stopping = False
 
     async def run(self) -> None:
@@ -85,46 +57,34 @@ class Server:
             polling.cancel()
 
     async def _poll(self, api: Api) -> None:
-        """Each turn is a task of its own, from the wait for an invocation to the answer's arrival.
-
-        So what an invocation sets in its context ends with it, at the price of one task.
-        """
-        loop = asyncio.get_running_loop()
-        environment = default_environment(loop)
+        environment = default_environment(asyncio.get_running_loop())
         while not self._stopping:
-            turn = loop.create_task(self._turn(api))
-            self._polling.add(turn)
+            polling = asyncio.ensure_future(api.next())
+            self._polling.add(polling)
             try:
-                await turn
+                received = await polling
             except asyncio.CancelledError:
                 if not self._stopping:
                     raise
                 return
             finally:
-                self._polling.discard(turn)
+                self._polling.discard(polling)
+            await self._serve(api, received)
             await environment.settle()
 
-    async def _turn(self, api: Api) -> None:
-        received = await api.next()
-        task = asyncio.current_task()
-        if task is not None:
-            self._polling.discard(task)
-        _make_current(received)
-        if self._alone:  # with several at once, a variable of the process would be somebody else's
-            _set_trace_variable(received.trace_id)
-        outcome = await self._outcome(received)
+    async def _serve(self, api: Api, received: Received) -> None:
+        variables = variables_of(received)
+        loop = asyncio.get_running_loop()
+        outcome = await loop.create_task(self._outcome(received), context=variables)
         if isinstance(outcome, Failure):
-            self._tell(outcome)
-            await api.fail(received, outcome)
-        else:
-            await api.respond(received, outcome.body, outcome.content_type)
+            variables.run(self._tell, outcome)
+        await post(api, received, outcome)
 
     async def _outcome(self, received: Received) -> Written | Failure:
         """The one place where what a handler raises becomes a value, an exit included: others are being served."""
         try:
-            context = Context(received)
-            event = read_event(received.body, received.content_type)
-            return Written(*write_result(await self._call(event, context)))
+            event, context = read(received)
+            return write(await self._call(event, context))
         except BaseException as error:  # noqa: BLE001  see above
             return failure_of(error)
 
@@ -145,16 +105,3 @@ def _in_thread(function: Callable[..., Any]) -> Call:
         return await result if inspect.isawaitable(result) else result
 
     return call
-
-
-def _make_current(received: Received) -> None:
-    current.request_id.set(received.request_id)
-    current.trace_id.set(received.trace_id)
-    current.tenant_id.set(received.tenant_id)
-
-
-def _set_trace_variable(trace_id: str) -> None:
-    if trace_id:
-        os.environ["_X_AMZN_TRACE_ID"] = trace_id
-    else:
-        os.environ.pop("_X_AMZN_TRACE_ID", None)

@@ -1,4 +1,4 @@
-"""The loop of the runtime, over real sockets: every invocation gets its own answer, and only that."""
+"""Many invocations at once, over real sockets: each gets its own answer, and only that."""
 
 import asyncio
 import contextvars
@@ -11,7 +11,8 @@ from warmkit import Invocation, warm_handler
 from warmkit.environment import default_environment
 from warmkit.runtime import current
 from warmkit.runtime.api import ApiGoneError, RuntimeApi
-from warmkit.runtime.serve import Server
+from warmkit.runtime.lines import LoopLine
+from warmkit.runtime.together import Pollers
 from warmkit.testing import FakeResource
 
 
@@ -22,8 +23,8 @@ def serve(handler, *items, pollers=1, count=None, told=None):
     async def main():
         async with Platform().listening() as platform:
             platform.put(*items)
-            apis = [RuntimeApi(platform.address) for _ in range(pollers)]
-            server = Server(handler, apis, (told if told is not None else []).append)
+            apis = [RuntimeApi(LoopLine(platform.address)) for _ in range(pollers)]
+            server = Pollers(handler, apis, (told if told is not None else []).append)
             running = asyncio.create_task(server.run())
             posted = asyncio.create_task(platform.posted(count))
             await asyncio.wait({running, posted}, return_when=asyncio.FIRST_COMPLETED)
@@ -194,19 +195,6 @@ def test_no_invocation_sees_anything_of_another(pollers):
     )
 
 
-def test_the_trace_variable_of_the_process_is_set_only_where_one_invocation_runs(monkeypatch):
-    monkeypatch.delenv("_X_AMZN_TRACE_ID", raising=False)
-
-    async def handler(event, context):
-        import os
-
-        return os.environ.get("_X_AMZN_TRACE_ID")
-
-    traced = event("a", Lambda_Runtime_Trace_Id="Root=1")
-    assert [item.json for item in serve(handler, traced, event("b"))] == ["Root=1", None]
-    assert [item.json for item in serve(handler, traced, pollers=2)] == [None]
-
-
 def test_stopping_lets_an_invocation_under_way_finish():
     async def main():
         began, go_on = asyncio.Event(), asyncio.Event()
@@ -218,8 +206,8 @@ def test_stopping_lets_an_invocation_under_way_finish():
 
         async with Platform().listening() as platform:
             platform.put(event("a"))
-            api = RuntimeApi(platform.address)
-            server = Server(handler, [api], print)
+            api = RuntimeApi(LoopLine(platform.address))
+            server = Pollers(handler, [api], print)
             running = asyncio.create_task(server.run())
             await began.wait()
             server.stop()
@@ -255,7 +243,7 @@ def test_a_poller_that_lost_the_platform_does_not_stop_the_others(monkeypatch):
     async def main():
         good = Once()
         with pytest.raises(ApiGoneError, match="gone"):
-            await Server(echo, [Gone(), good], print).run()
+            await Pollers(echo, [Gone(), good], print).run()
         return good.answers
 
     assert asyncio.run(main()) == ["id-2", "id-1"]

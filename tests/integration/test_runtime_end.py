@@ -1,0 +1,148 @@
+"""The end of a process of warmkit's runtime: whenever SIGTERM comes, what is open is closed, and the status is 0."""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+FUNCTIONS = Path(__file__).parent / "functions"
+PATIENCE = 30  # seconds: only a hang takes that long
+
+
+class Platform(BaseHTTPRequestHandler):
+    """A Runtime API that hands out what a test puts into a queue."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        if self.path.endswith("/event/next"):  # of the extension: never answered
+            self.server.over.wait(PATIENCE)
+            self.close_connection = True
+            return
+        self.server.asked.put(self.path)
+        body = self.server.events.get(timeout=PATIENCE)
+        if body is None:
+            self.close_connection = True
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Lambda-Runtime-Aws-Request-Id", "id-1")
+        self.send_header("Lambda-Runtime-Deadline-Ms", "4000000000000")
+        self.answer(body)
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path.endswith("/register"):
+            self.send_response(200)
+            self.send_header("Lambda-Extension-Identifier", "some-id")
+        else:
+            self.server.posted.put((self.path.rpartition("/")[2], body))
+            self.send_response(202)
+        self.answer(b"{}")
+
+    def answer(self, body):
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def platform():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Platform)
+    server.asked, server.events, server.posted = queue.Queue(), queue.Queue(), queue.Queue()
+    server.over = threading.Event()
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.over.set()
+    for _ in range(64):
+        server.events.put(None)
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def runtime(platform):
+    """Starts the runtime with a handler; it ends with the test."""
+    started = []
+
+    def start(handler, **variables):
+        host, port = platform.server_address
+        env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | variables
+        env |= {"AWS_LAMBDA_RUNTIME_API": f"{host}:{port}", "LAMBDA_TASK_ROOT": str(FUNCTIONS)}
+        env["PYTHONPATH"] = os.pathsep.join([str(FUNCTIONS.parents[2]), str(FUNCTIONS)])
+        process = subprocess.Popen(
+            [sys.executable, "-m", "warmkit.runtime", handler],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def ended(process):
+    output, _ = process.communicate(timeout=PATIENCE)
+    return process.returncode, output.split()
+
+
+def after(process, word):
+    """Reads on until the function has said the word; returns all words up to it."""
+    words = []
+    while not words or words[-1] != word:
+        line = process.stdout.readline()
+        assert line, words
+        words += line.split()
+    return words
+
+
+MODES = [("waiting", {}), ("blocking", {}), ("waiting", {"AWS_LAMBDA_MAX_CONCURRENCY": "4"})]
+
+
+@pytest.mark.parametrize(("handler", "variables"), MODES)
+def test_while_idle(platform, runtime, handler, variables):
+    process = runtime(f"ending.{handler}", **variables)
+    platform.events.put(b'"go"')
+    assert after(process, "begun") == ["open", "begun"]
+    assert platform.posted.get(timeout=PATIENCE) == ("response", b'"connection"')
+    for _ in range(1 + int(variables.get("AWS_LAMBDA_MAX_CONCURRENCY", "1"))):
+        platform.asked.get(timeout=PATIENCE)  # it waits for the next invocation
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == (0, ["closed"])
+
+
+@pytest.mark.parametrize(("handler", "variables"), MODES)
+def test_in_the_middle_of_a_call(platform, runtime, handler, variables):
+    process = runtime(f"ending.{handler}", **variables)
+    platform.events.put(b'"wait"')
+    assert after(process, "begun") == ["open", "begun"]
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == (0, ["closed"])
+
+
+def test_in_the_init_phase(runtime):
+    assert ended(runtime("ending.waiting", END_IN_INIT="1")) == (0, ["open", "begun", "closed"])
+
+
+def test_before_the_first_invocation(platform, runtime):
+    process = runtime("ending.waiting")
+    platform.asked.get(timeout=PATIENCE)
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == (0, [])

@@ -1,0 +1,241 @@
+"""One invocation at a time: the loop runs only while one is served, and plain functions run where they always did."""
+
+import asyncio
+import contextvars
+import os
+import signal
+import threading
+
+import pytest
+
+from warmkit import Invocation, warm_handler
+from warmkit.environment import default_environment
+from warmkit.hosts.loop import PersistentLoop
+from warmkit.runtime import current
+from warmkit.runtime.alone import Turns
+from warmkit.runtime.api import ApiGoneError
+from warmkit.runtime.ending import EndedError, Ending
+from warmkit.runtime.protocol import Received
+from warmkit.testing import FakeResource
+
+FAR = 4_000_000_000_000
+
+
+class Told:
+    """A platform that never makes anybody wait: invocations from a list, then it is gone."""
+
+    def __init__(self, *received):
+        self._left = list(received)
+        self.story = []
+        self.when_empty = ApiGoneError("no more")
+
+    async def next(self):
+        if not self._left:
+            raise self.when_empty
+        return self._left.pop(0)
+
+    async def respond(self, received, body, content_type):
+        self.story.append((received.request_id, body))
+
+    async def fail(self, received, failure):
+        self.story.append((received.request_id, failure.kind))
+
+
+@pytest.fixture
+def turns():
+    """Serves invocations with a handler until there are no more; returns the story."""
+    host = PersistentLoop()
+
+    def serve(handler, *received, api=None):
+        api = api or Told(*received)
+        with pytest.raises(ApiGoneError):
+            Turns(handler, api, api.story.append, host, Ending()).run()
+        return api.story
+
+    serve.host = host
+    yield serve
+    host.run(default_environment(host.loop).aclose())
+    host.loop.close()
+
+
+def call(number, body=None, **said):
+    return Received(f"id-{number}", FAR, body or str(number).encode(), **said)
+
+
+async def echo(event, context):
+    return [event, context.aws_request_id, current.request_id.get()]
+
+
+def plain(event, context):
+    assert threading.current_thread() is threading.main_thread()
+    return asyncio.run(echo(event, context))  # no loop runs here: it may run its own
+
+
+def plain_that_returns_a_coroutine(event, context):
+    return echo(event, context)
+
+
+class Callable:
+    async def __call__(self, event, context):
+        return await echo(event, context)
+
+
+@warm_handler
+async def warm(event, context):
+    return await echo(event, context)
+
+
+@warm_handler
+def warm_plain(event, context):
+    return plain(event, context)
+
+
+@pytest.mark.parametrize(
+    "handler", [echo, plain, plain_that_returns_a_coroutine, Callable(), warm, warm_plain]
+)
+def test_handlers_of_every_colour_are_served(turns, handler):
+    expected = [(f"id-{n}", f'[{n}, "id-{n}", "id-{n}"]'.encode()) for n in range(3)]
+    assert turns(handler, *[call(n) for n in range(3)]) == expected
+
+
+def test_resources_live_from_invocation_to_invocation(turns):
+    db = FakeResource("db")
+
+    @warm_handler(db=db.resource)
+    async def handler(event, db, facts: Invocation):
+        return [db.use(), facts.number]
+
+    assert turns(handler, call(1), call(2)) == [("id-1", b"[1, 1]"), ("id-2", b"[1, 2]")]
+    assert db.log == ["start 1"]
+
+
+leaving = contextvars.ContextVar("leaving", default=0)
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_what_an_invocation_sets_ends_with_it(turns, is_async):
+    async def asynchronous(event, context):
+        leaving.set(leaving.get() + 1)
+        return leaving.get()
+
+    def plain(event, context):
+        leaving.set(leaving.get() + 1)
+        return leaving.get()
+
+    handler = asynchronous if is_async else plain
+    assert turns(handler, call(1), call(2)) == [("id-1", b"1"), ("id-2", b"1")]
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("no"), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()]
+)
+@pytest.mark.parametrize("is_async", [True, False])
+def test_whatever_a_handler_raises_is_told_and_survived(turns, error, is_async):
+    def plain(event, context):
+        if event == 1:
+            raise error
+        return "fine"
+
+    async def asynchronous(event, context):
+        return plain(event, context)
+
+    told, failed, fine = turns(asynchronous if is_async else plain, call(1), call(2))
+    kind = f"Function.{type(error).__name__}"
+    assert (told.kind, failed, fine) == (kind, ("id-1", kind), ("id-2", b'"fine"'))
+
+
+def test_the_trace_variable_of_the_process_is_set_for_the_invocation(turns, monkeypatch):
+    monkeypatch.delenv("_X_AMZN_TRACE_ID", raising=False)
+
+    def handler(event, context):
+        return os.environ.get("_X_AMZN_TRACE_ID")
+
+    assert turns(handler, call(1, trace_id="Root=1"), call(2)) == [
+        ("id-1", b'"Root=1"'),
+        ("id-2", b"null"),
+    ]
+
+
+def test_observers_settle_when_the_answer_has_been_posted(turns):
+    api = Told(call(1), call(2))
+
+    class Observer:
+        def __call__(self, event):
+            pass
+
+        async def settle(self):
+            api.story.append("settled")
+
+    @warm_handler(observers=[Observer()])
+    async def handler(event):
+        return event
+
+    assert turns(handler, api=api) == [("id-1", b"1"), "settled", ("id-2", b"2"), "settled"]
+
+
+# -- the end
+
+
+@pytest.fixture
+def ending():
+    """Takes over the signals for the test."""
+    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)}
+    ending = Ending()
+    ending.listen()
+    yield ending
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_nothing_is_served_ends_it_at_once(turns, ending, number):
+    class Waiting(Told):
+        async def next(self):
+            signal.raise_signal(number)
+            raise AssertionError("not reached")
+
+    with pytest.raises(EndedError):
+        Turns(echo, Waiting(), print, turns.host, ending).run()
+
+
+def test_a_signal_in_a_call_lets_it_finish_and_takes_no_other(turns, ending):
+    def handler(event, context):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)  # the second changes nothing
+        return "finished"
+
+    api = Told(call(1), call(2))
+    Turns(handler, api, print, turns.host, ending).run()
+    assert api.story == [("id-1", b'"finished"')]
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_call_that_does_not_finish_in_time_is_cut_short(turns, ending, is_async):
+    ended = []
+
+    async def asynchronous(event, context):
+        signal.raise_signal(signal.SIGTERM)
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            ended.append("rolled back")
+
+    def plain(event, context):
+        signal.raise_signal(signal.SIGTERM)
+        try:
+            threading.Event().wait()
+        finally:
+            ended.append("rolled back")
+
+    api = Told(call(1))
+    with pytest.raises(EndedError):
+        Turns(asynchronous if is_async else plain, api, print, turns.host, ending).run()
+    assert (ended, api.story) == (["rolled back"], [])
+
+
+def test_nothing_interrupts_the_close(ending):
+    ending.over()
+    signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(EndedError), ending.at_once():
+        raise AssertionError("not reached: the end was announced before")

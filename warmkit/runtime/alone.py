@@ -1,0 +1,116 @@
+"""One invocation at a time: the loop runs only while one is served, and waiting for the next one blocks.
+
+That is what happens on Lambda in any case, where the environment is frozen in between; and waiting in a system call costs
+less than an event loop. A plain function runs in the main thread, as under AWS's runtime.
+"""
+
+import inspect
+from collections.abc import Awaitable
+from contextvars import Context as Variables
+from typing import Any
+
+from warmkit.environment import default_environment
+from warmkit.handler import WarmHandler
+from warmkit.hosts.loop import PersistentLoop
+from warmkit.runtime.context import Context
+from warmkit.runtime.ending import EndedError, Ending
+from warmkit.runtime.failure import Failure, failure_of
+from warmkit.runtime.invocation import (
+    Api,
+    Tell,
+    Written,
+    post,
+    read,
+    set_trace_variable,
+    variables_of,
+    write,
+)
+from warmkit.runtime.lines import at_once
+from warmkit.runtime.protocol import Received
+
+
+class Turns:
+    """Serves invocations with one handler, one after the other, until the end is announced.
+
+    Args:
+        handler: A `WarmHandler`, an `async def`, or a plain function.
+        api: The way to the platform; its coroutines never suspend.
+        tell: Called with each failure, for the log.
+        host: Whose loop serves.
+        ending: Tells when it is over.
+    """
+
+    def __init__(
+        self,
+        handler: Any,
+        api: Api,
+        tell: Tell,
+        host: PersistentLoop,
+        ending: Ending,
+    ) -> None:
+        self._handler = handler
+        self._is_warm = isinstance(handler, WarmHandler)
+        self._is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+            handler.__call__
+        )
+        self._api = api
+        self._tell = tell
+        self._host = host
+        self._ending = ending
+
+    def run(self) -> None:
+        """Serves.
+
+        Raises:
+            ApiGoneError: The platform is gone.
+            EndedError: The end was announced while nothing was being served, or time was up for what was.
+        """
+        while not self._ending.announced:
+            with self._ending.at_once():
+                received = at_once(self._api.next())
+            self._serve(received)
+            environment = default_environment(self._host.loop)
+            if environment.live.retired or environment.live.settlers:
+                self._host.run(environment.settle())
+
+    def _serve(self, received: Received) -> None:
+        variables = variables_of(received)
+        set_trace_variable(received.trace_id)
+        outcome = self._outcome(received, variables)
+        if isinstance(outcome, Failure):
+            variables.run(self._tell, outcome)
+        at_once(_awaited(post(self._api, received, outcome)))
+
+    def _outcome(self, received: Received, variables: Variables) -> Written | Failure:
+        """The one place where what a handler raises becomes a value."""
+        try:
+            event, context = read(received)
+            return write(self._call(event, context, variables))
+        except EndedError:
+            raise
+        except BaseException as error:  # noqa: BLE001  see above
+            return failure_of(error)
+
+    def _call(self, event: object, context: Context, variables: Variables) -> object:
+        handler: Any = self._handler
+        if self._is_warm:
+            return self._call_warm(handler, event, context, variables)
+        if self._is_async:
+            return self._host.run(_awaited(handler(event, context)), context=variables)
+        result = variables.run(handler, event, context)
+        if inspect.isawaitable(result):
+            return self._host.run(_awaited(result), context=variables)
+        return result
+
+    def _call_warm(
+        self, handler: Any, event: object, context: Context, variables: Variables
+    ) -> object:
+        environment = default_environment(self._host.loop)
+        if handler.is_async:
+            work = handler.invoke_in(environment, event, context)
+            return self._host.run(work, context=variables)
+        return variables.run(handler.call_beside, environment, event, context, self._host)
+
+
+async def _awaited(work: Awaitable[Any]) -> Any:
+    return await work
