@@ -122,7 +122,7 @@ class Within:
 
 
 async def outlast(
-    tasks: Iterable[asyncio.Task[Any]], *, seconds: float | None = None
+    tasks: Iterable[asyncio.Future[Any]], *, seconds: float | None = None
 ) -> asyncio.CancelledError | None:
     """Waits for tasks to end, also when cancelled; returns the cancellation that was kept back.
 
@@ -132,7 +132,7 @@ async def outlast(
     """
     loop = asyncio.get_running_loop()
     ends = None if seconds is None else loop.time() + seconds
-    waiting: set[asyncio.Task[Any]] = set(tasks)
+    waiting: set[asyncio.Future[Any]] = set(tasks)
     cancelled: asyncio.CancelledError | None = None
     while waiting:
         left = None if ends is None else max(0.0, ends - loop.time())

@@ -3,7 +3,6 @@
 It knows signatures and environments. Who calls, and on which loop, is the business of `hosts`.
 """
 
-import asyncio
 import inspect
 import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -11,7 +10,6 @@ from contextvars import Context, copy_context
 from functools import partial, update_wrapper
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
-from warmkit.clock import outlast
 from warmkit.environment import BUDGET, Environment, current_environment, current_lease
 from warmkit.errors import DefinitionError
 from warmkit.events import Observer
@@ -236,15 +234,9 @@ class WarmHandler(Generic[R]):
 
     async def _in_thread(self, event: object, context: object, arguments: dict[str, Any]) -> Any:
         call = partial(self._function, *self._positional(event, context), **arguments)
-        work = asyncio.create_task(asyncio.to_thread(_outcome, call))
-        cancelled = await outlast(
-            [work]
-        )  # a thread cannot be cancelled: what it uses must stay open
-        result, error = work.result()
-        if cancelled is not None:
-            raise cancelled from error
-        if error is not None:
-            raise error
+        from warmkit.hosts.threads import run_in_thread
+
+        result = await run_in_thread(call)
         return await result if inspect.iscoroutine(result) else result
 
     def __repr__(self) -> str:
@@ -335,11 +327,3 @@ def _refuse_wrong(function: object, resources: Mapping[str, object]) -> None:
             raise DefinitionError(
                 f"{name}=... ({type(resource).__name__}) is not a resource.\n  {meant}"
             )
-
-
-def _outcome(call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
-    """Calls, and returns what came of it: a future cannot carry every exception."""
-    try:
-        return call(), None
-    except BaseException as error:  # noqa: BLE001  raised again by whoever awaits
-        return None, error

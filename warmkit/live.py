@@ -118,6 +118,8 @@ class LiveSet:
                     return False
         except Exception:  # noqa: BLE001  a probe that fails: the verdict calls it suspect
             return False
+        if group.dissolved:  # by a probe
+            return False
         lease.group = group
         group.hold(now)
         return True
@@ -137,6 +139,8 @@ class LiveSet:
             if slot.verdict(gap(slot.used, now), now) is not REUSE:
                 return False
             held[resource] = slot
+        if any(slot.suspect or slot.state is not WARM for slot in held.values()):
+            return False  # a probe has distrusted one that was asked before
         self._hold(held.values(), lease, now)
         if self.observers or any(slot.trusted_for < 0 for slot in held.values()):
             lease.slots = held

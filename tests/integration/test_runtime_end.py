@@ -134,7 +134,8 @@ def test_in_the_middle_of_a_call(platform, runtime, handler, variables):
     platform.events.put(b'"wait"')
     assert after(process, "begun") == ["open", "begun"]
     process.send_signal(signal.SIGTERM)
-    assert ended(process) == (0, ["closed"])
+    status, words = ended(process)
+    assert (status, words[-1], words.count("closed")) == (0, "closed", 1)
 
 
 def test_in_the_init_phase(runtime):
@@ -146,3 +147,43 @@ def test_before_the_first_invocation(platform, runtime):
     platform.asked.get(timeout=PATIENCE)
     process.send_signal(signal.SIGTERM)
     assert ended(process) == (0, [])
+
+
+def test_a_close_that_fails_changes_nothing_of_the_end(platform, runtime):
+    process = runtime("ending.failing_close")
+    platform.events.put(b"null")
+    assert platform.posted.get(timeout=PATIENCE) == ("response", b'"connection"')
+    platform.asked.get(timeout=PATIENCE)
+    platform.asked.get(timeout=PATIENCE)
+    process.send_signal(signal.SIGTERM)
+    status, words = ended(process)
+    assert status == 0
+    assert "Traceback" not in words
+    assert "stubborn" in words
+
+
+@pytest.mark.parametrize("concurrency", ["1", "3"])
+def test_what_exits_in_a_task_ends_nobody(platform, runtime, concurrency):
+    process = runtime("ending.exiting", AWS_LAMBDA_MAX_CONCURRENCY=concurrency)
+    for event in (b'"exit"', b'"go"', b'"go"'):
+        platform.events.put(event)
+        kind, body = platform.posted.get(timeout=PATIENCE)
+        assert (kind, body) == ("response", b'"fine"') if event == b'"go"' else kind == "error"
+    process.send_signal(signal.SIGTERM)
+    assert ended(process)[0] == 0
+
+
+HARD = ["surrogate", "no_text", "no_folder", "stop_iteration", "cancels_itself", "cancels_later"]
+
+
+@pytest.mark.parametrize("handler", HARD)
+@pytest.mark.parametrize("concurrency", ["1", "2"])
+def test_every_invocation_is_answered_whatever_its_handler_does(
+    platform, runtime, handler, concurrency
+):
+    runtime("hard.handler", AWS_LAMBDA_MAX_CONCURRENCY=concurrency)
+    for _ in range(3):  # more than there are pollers
+        platform.events.put(f'"{handler}"'.encode())
+        assert platform.posted.get(timeout=PATIENCE)[0] in {"error", "response"}
+        platform.events.put(b'"go"')
+        assert platform.posted.get(timeout=PATIENCE) == ("response", b'"fine"')

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 import weakref
 
 import pytest
@@ -117,3 +118,39 @@ def test_an_invocation_with_resources_of_its_own_leaves_the_groups_alone(inside)
     kept, count, results, statistics = scenario
     assert (kept, count, results) == (True, 2, [1, 1])
     assert (statistics.resources["db"].starts, statistics.resources["db"].reuses) == (1, 5)
+
+
+@pytest.mark.parametrize("which", ["itself", "another"])
+@pytest.mark.parametrize("calls", [1, 3])  # the third time it is leased as a group
+def test_what_a_probe_distrusts_is_proven_in_the_same_use(which, calls, inside):
+    rotated = []
+    model = FakeResource("model", checks=itertools.repeat(0.01), alive=lambda value: True)
+
+    def rotate(value):
+        if rotated:
+            rotated.pop()
+            environments[0].distrust(db.resource if which == "itself" else model.resource)
+        return True
+
+    db = FakeResource("db", checks=itertools.repeat(0.01), alive=rotate)
+    environments = []
+
+    @warm_handler(model=model.resource, db=db.resource)
+    async def handler(event, model, db):
+        return model.use(), db.use()
+
+    @inside
+    async def scenario(environment):
+        environments.append(environment)
+        for _ in range(calls):
+            await handler.invoke(1)
+        rotated.append(True)
+        await handler.invoke(1)
+        await handler.invoke(1)
+        environment.live.dissolve()
+        checks = [environment.statistics.resources[name].checks for name in ("model", "db")]
+        return checks, [slot.users for slot in environment.live.alive()]
+
+    checks, users = scenario
+    assert checks == ([0, 1] if which == "itself" else [1, 0])
+    assert users == [0, 0]

@@ -1,15 +1,15 @@
 """`python -m warmkit.runtime module.handler`: the process of an execution environment, from its start to its end."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, NoReturn
 
 from warmkit.environment import default_environment
-from warmkit.errors import TeardownError
 from warmkit.hosts.loop import PersistentLoop, persistent_loop
 from warmkit.hosts.platform import concurrency
 from warmkit.runtime.alone import Turns
@@ -20,6 +20,8 @@ from warmkit.runtime.failure import failure_of
 from warmkit.runtime.lines import BlockingLine, LoopLine, at_once
 from warmkit.runtime.load import load
 from warmkit.runtime.logs import Log, set_up
+
+_log = logging.getLogger("warmkit")
 
 CLOSE = 0.2
 """Seconds for all resources to close. Lambda grants 0.3 or 0.5 s between SIGTERM and SIGKILL."""
@@ -46,8 +48,10 @@ def main(arguments: list[str]) -> NoReturn:
     except EndedError:
         status = 0
     ending.over()
-    with suppress(TeardownError):  # told by the log
+    try:
         host.run(default_environment(host.loop).aclose(CLOSE))
+    except Exception as error:  # noqa: BLE001  whatever did not close, the process ends
+        _log.error("the environment did not close in order: %s", error)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)  # worker threads that still run a handler must not hold the process
@@ -71,11 +75,22 @@ def _live(address: str, name: str, log: Log, host: PersistentLoop, ending: Endin
         if concurrency() == 1:
             Turns(handler, api, log.tell, host, ending).run()
         else:
-            host.run(_serve_together(address, handler, log))
+            host.step(partial(_drive, host.loop, _serve_together(address, handler, log)))
     except ApiGoneError as error:
         log.tell(failure_of(error))
         return 1
     return 0
+
+
+def _drive(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:
+    """Runs the loop to the end of the work, whatever exits a task of somebody's asks for: others are being served."""
+    serving = loop.create_task(work)
+    while not serving.done():
+        try:
+            loop.run_until_complete(serving)
+        except (SystemExit, KeyboardInterrupt) as asked:
+            _log.error("a task asked for the end of the process, in vain: %r", asked)
+    serving.result()
 
 
 async def _serve_together(address: str, handler: Callable[..., Any], log: Log) -> None:
@@ -94,6 +109,8 @@ async def _serve_together(address: str, handler: Callable[..., Any], log: Log) -
     ending = asyncio.create_task(ended.wait())
     await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
     pollers.stop()
+    await asyncio.wait({serving}, timeout=FINISH)
+    pollers.cut_short()  # so that what they hold is rolled back before it is closed
     await asyncio.wait({serving}, timeout=FINISH)
     if serving.done():
         serving.result()

@@ -77,9 +77,9 @@ class Turns:
         variables = variables_of(received)
         set_trace_variable(received.trace_id)
         outcome = self._outcome(received, variables)
+        at_once(_awaited(post(self._api, received, outcome)))
         if isinstance(outcome, Failure):
             variables.run(self._tell, outcome)
-        at_once(_awaited(post(self._api, received, outcome)))
 
     def _outcome(self, received: Received, variables: Variables) -> Written | Failure:
         """The one place where what a handler raises becomes a value."""

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Generator
 from contextlib import contextmanager
 
-FINISH = 0.1
+FINISH = 0.05
 """Seconds for the invocation under way to finish, once the end has been announced."""
 
 

@@ -54,7 +54,7 @@ class Failure(NamedTuple):
             for frame in self.frames or ()
         ]
         cause = {
-            "working_directory": str(Path.cwd()),
+            "working_directory": _working_directory(),
             "exceptions": [{"type": self.error_type, "message": self.message, "stack": stack}],
             "paths": sorted({str(frame["path"]) for frame in stack}),
         }
@@ -75,6 +75,13 @@ class RuntimeFailureError(Exception):
         self.failure = Failure(f"Runtime.{kind}", f"Runtime.{kind}", message)
 
 
+def _working_directory() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # the handler has removed it
+        return ""
+
+
 def failure_of(error: BaseException) -> Failure:
     """Returns the failure that an error of the handler, or of its module, means."""
     if isinstance(error, RuntimeFailureError):
@@ -84,7 +91,14 @@ def failure_of(error: BaseException) -> Failure:
     kind = (
         f"Function.{letters[:1].upper()}{letters[1:]}" if len(letters) > 1 else "Function.Unknown"
     )
-    return Failure(kind, name, str(error), _frames_of(error.__traceback__))
+    return Failure(kind, name, _text_of(error), _frames_of(error.__traceback__))
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failed:  # noqa: BLE001  the handler's own, and it must be reported all the same
+        return f"its text cannot be told: {type(failed).__name__}"
 
 
 def _frames_of(trace: TracebackType | None) -> traceback.StackSummary:

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+import threading
 import time
 from typing import Any, cast
 
@@ -38,20 +39,22 @@ class Log:
         self.as_json = as_json
         self._levelled = levelled or as_json
         self._frames = frames
+        self._writing = threading.Lock()
 
     def write(self, text: str, level: int) -> None:
         """Writes one message in one piece: lines of concurrent invocations do not mix."""
         if self._frames is None:
-            sys.stdout.write(f"{text}\n")
-            sys.stdout.flush()
+            with self._writing:
+                _print(text)
             return
         message = text.encode("utf-8", "backslashreplace")
         bits = _LEVEL_BITS.get(level, 0) if self._levelled else 0
         kind = _MAGIC + bytes([bits | (_JSON if self.as_json else _TEXT)])
         moment = (time.time_ns() // 1000).to_bytes(8, "big")
         frame = kind + len(message).to_bytes(4, "big") + moment + message
-        while frame:
-            frame = frame[os.write(self._frames, frame) :]
+        with self._writing:
+            while frame:
+                frame = frame[os.write(self._frames, frame) :]
 
     def tell(self, failure: Failure) -> None:
         """Writes that an invocation, or the init phase, failed."""
@@ -146,6 +149,15 @@ def set_up() -> Log:
     if level in known:
         root.setLevel(level)
     return log
+
+
+def _print(text: str) -> None:
+    try:
+        sys.stdout.write(f"{text}\n")
+    except UnicodeEncodeError:  # half a surrogate pair, or a terminal without Unicode
+        encoding = sys.stdout.encoding
+        sys.stdout.write(f"{text.encode(encoding, 'backslashreplace').decode(encoding)}\n")
+    sys.stdout.flush()
 
 
 def _timestamp(seconds: float) -> str:

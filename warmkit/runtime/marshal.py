@@ -63,11 +63,24 @@ def _dumped(result: object, *, ensure_ascii: bool) -> str:
             result, ensure_ascii=ensure_ascii, allow_nan=False, default=_refuse_to_guess
         )
     except _NumberFoundError:
-        import simplejson  # the standard library cannot write a Decimal without rounding it
+        return _with_decimals(result, ensure_ascii=ensure_ascii)
 
-        return str(
-            simplejson.dumps(result, ensure_ascii=ensure_ascii, allow_nan=False, use_decimal=True)
-        )
+
+def _with_decimals(result: object, *, ensure_ascii: bool) -> str:
+    """Writes numbers exactly, and all else as the standard library does, which can only round a Decimal."""
+    import simplejson
+
+    if next(_culprits(result, "response", frozenset()), None) is not None:
+        raise ValueError("it holds what is no JSON")  # which simplejson would write in its own way
+    text = simplejson.dumps(
+        result,
+        ensure_ascii=ensure_ascii,
+        allow_nan=False,
+        use_decimal=True,
+        namedtuple_as_object=False,
+        encoding=None,
+    )
+    return str(text)
 
 
 class _NumberFoundError(Exception):
@@ -110,7 +123,7 @@ def _culprits(value: Any, path: str, above: frozenset[int]) -> Iterator[str]:
         for number, item in enumerate(_items(value)):
             yield from _culprits(item, f"{path}[{number}]", within)
     elif isinstance(value, float) or _is_decimal(value):
-        if not math.isfinite(value):
+        if not (math.isfinite(value) if isinstance(value, float) else value.is_finite()):
             yield f"{path} is {value}, which is no number in JSON"
     elif not isinstance(value, str | int | None):
         yield f"{path} is of type {type(value).__name__}"

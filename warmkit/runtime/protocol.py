@@ -22,6 +22,7 @@ OVER = frozenset({400, 403, 410})
 
 _ID = re.compile(r"[\w.:~-]{1,256}", re.ASCII)
 """What may stand in a path as it is."""
+_MILLISECONDS = re.compile(r"[0-9]{1,18}")
 
 
 class ProtocolError(Exception):
@@ -66,9 +67,9 @@ def read_invocation(answer: Answer) -> Received:
     request_id = said.get("lambda-runtime-aws-request-id", "")
     deadline = said.get("lambda-runtime-deadline-ms", "")
     if not _ID.fullmatch(request_id):
-        raise ProtocolError(f"an invocation came with the request id {request_id!r}")
-    if not (deadline.isascii() and deadline.isdecimal()):
-        raise ProtocolError(f"invocation {request_id} came with the deadline {deadline!r}")
+        raise ProtocolError(f"an invocation came with the request id {request_id[:50]!r}")
+    if not _MILLISECONDS.fullmatch(deadline):
+        raise ProtocolError(f"invocation {request_id} came with the deadline {deadline[:50]!r}")
     return Received(
         request_id,
         int(deadline),

@@ -5,15 +5,21 @@ It knows neither sockets nor signals: it is given ways to the platform, and told
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 from warmkit.environment import default_environment
 from warmkit.handler import WarmHandler
+from warmkit.hosts.threads import run_in_thread
+from warmkit.runtime.api import ApiGoneError
 from warmkit.runtime.context import Context
 from warmkit.runtime.failure import Failure, failure_of
 from warmkit.runtime.invocation import Api, Tell, Written, post, read, variables_of, write
 from warmkit.runtime.protocol import Received
+
+_log = logging.getLogger("warmkit")
 
 Call = Callable[[Any, Context], Awaitable[object]]
 
@@ -32,6 +38,7 @@ class Pollers:
         self._apis = apis
         self._tell = tell
         self._polling: set[asyncio.Task[Received]] = set()
+        self._serving: set[asyncio.Task[Written | Failure]] = set()
         self._stopping = False
 
     async def run(self) -> None:
@@ -56,6 +63,11 @@ class Pollers:
         for polling in self._polling:
             polling.cancel()
 
+    def cut_short(self) -> None:
+        """Cancels what is being served: its time is up."""
+        for serving in self._serving:
+            serving.cancel()
+
     async def _poll(self, api: Api) -> None:
         environment = default_environment(asyncio.get_running_loop())
         while not self._stopping:
@@ -69,16 +81,32 @@ class Pollers:
                 return
             finally:
                 self._polling.discard(polling)
-            await self._serve(api, received)
+            await self._take_turn(api, received)
             await environment.settle()
+
+    async def _take_turn(self, api: Api, received: Received) -> None:
+        """Serves, and survives whatever goes wrong with it: a poller that ends is never replaced."""
+        try:
+            await self._serve(api, received)
+        except ApiGoneError as gone:
+            _log.error("a poller ends: %s", gone)
+            raise
+        except Exception:  # noqa: BLE001  ours or the network's: the next invocation must be served
+            _log.exception("invocation %s was not answered", received.request_id)
 
     async def _serve(self, api: Api, received: Received) -> None:
         variables = variables_of(received)
         loop = asyncio.get_running_loop()
-        outcome = await loop.create_task(self._outcome(received), context=variables)
+        serving = loop.create_task(self._outcome(received), context=variables)
+        self._serving.add(serving)
+        try:
+            await asyncio.wait({serving})
+        finally:
+            self._serving.discard(serving)
+        outcome = _outcome_of(serving)
+        await post(api, received, outcome)
         if isinstance(outcome, Failure):
             variables.run(self._tell, outcome)
-        await post(api, received, outcome)
 
     async def _outcome(self, received: Received) -> Written | Failure:
         """The one place where what a handler raises becomes a value, an exit included: others are being served."""
@@ -87,6 +115,13 @@ class Pollers:
             return write(await self._call(event, context))
         except BaseException as error:  # noqa: BLE001  see above
             return failure_of(error)
+
+
+def _outcome_of(serving: asyncio.Task[Written | Failure]) -> Written | Failure:
+    """Returns what came of it; a handler may have cancelled its own task with its last breath."""
+    if serving.cancelled():
+        return failure_of(asyncio.CancelledError("the handler cancelled its own task"))
+    return serving.result()
 
 
 def caller_of(handler: Any) -> Call:
@@ -101,7 +136,7 @@ def caller_of(handler: Any) -> Call:
 
 def _in_thread(function: Callable[..., Any]) -> Call:
     async def call(event: object, context: Context) -> object:
-        result = await asyncio.to_thread(function, event, context)
+        result = await run_in_thread(partial(function, event, context))
         return await result if inspect.isawaitable(result) else result
 
     return call

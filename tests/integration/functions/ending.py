@@ -4,8 +4,9 @@ import asyncio
 import os
 import signal
 import time
+from typing import Annotated
 
-from warmkit import resource, warm_handler
+from warmkit import Lazy, resource, warm_handler
 
 
 def say(word):
@@ -33,6 +34,29 @@ def blocking(event, context, connection):
     if event == "wait":
         time.sleep(3600)
     return connection
+
+
+@resource
+async def stubborn():
+    yield "connection"
+    raise OSError("not now")
+
+
+@warm_handler(stubborn=stubborn)
+async def failing_close(event, context, stubborn):
+    return stubborn
+
+
+@resource
+async def exit_at_start():
+    raise SystemExit(3)
+
+
+@warm_handler
+async def exiting(event, context, leave: Annotated[Lazy[None], exit_at_start]):
+    if event == "exit":
+        await leave
+    return "fine"
 
 
 if os.environ.get("END_IN_INIT"):

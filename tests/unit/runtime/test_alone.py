@@ -139,7 +139,7 @@ def test_whatever_a_handler_raises_is_told_and_survived(turns, error, is_async):
     async def asynchronous(event, context):
         return plain(event, context)
 
-    told, failed, fine = turns(asynchronous if is_async else plain, call(1), call(2))
+    failed, told, fine = turns(asynchronous if is_async else plain, call(1), call(2))
     kind = f"Function.{type(error).__name__}"
     assert (told.kind, failed, fine) == (kind, ("id-1", kind), ("id-2", b'"fine"'))
 

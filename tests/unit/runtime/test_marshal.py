@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from decimal import Decimal
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -39,6 +40,17 @@ def test_a_decimal_is_written_as_the_number_it_is():
     assert write_result({"total": exact})[0] == f'{{"total": {exact}}}'.encode()
 
 
+class Pair(NamedTuple):
+    x: int
+    y: int
+
+
+def test_a_decimal_changes_nothing_of_what_is_beside_it():
+    rest = {"pair": Pair(1, 2), "text": "café", "none": None, "true": True, "float": 0.1}
+    alone = json.loads(write_result(rest)[0])
+    assert json.loads(write_result({**rest, "total": Decimal(1)})[0]) == {**alone, "total": 1}
+
+
 @pytest.mark.parametrize("value", [b"\x00\xff", bytearray(b"\x00\xff")])
 def test_bytes_are_sent_as_they_are(value):
     assert write_result(value) == (b"\x00\xff", "application/octet-stream")
@@ -62,6 +74,9 @@ for _ in range(100_000):
             {"a": [1, {"b": float("nan")}]},
             "response['a'][1]['b'] is nan, which is no number in JSON",
         ),
+        ([Decimal("sNaN")], "response[0] is sNaN, which is no number in JSON"),
+        ({"total": Decimal(1), "body": b"raw"}, "response['body'] is of type bytes"),
+        ({"total": Decimal(1), b"key": 1}, "response has a key of type bytes"),
         ([Decimal("Infinity")], "response[0] is Infinity, which is no number in JSON"),
         ([Decimal(1), {1, 2}], "response[1] is of type set"),
         ({"at": dt.date(2026, 1, 1)}, "response['at'] is of type date"),

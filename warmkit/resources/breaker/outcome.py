@@ -5,7 +5,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 from warmkit import DefinitionError, ResourceError, TimeLimitError, UsageError, WarmkitError
-from warmkit.resources.errors import CircuitOpenError, DsnError, MissingPackageError
+from warmkit.resources.errors import (
+    CircuitOpenError,
+    DsnError,
+    IamTokenError,
+    MissingPackageError,
+)
 
 Describe = Callable[[Exception], str]
 """What of an exception may stand in errors and logs."""
@@ -14,6 +19,7 @@ _NOTHING_WAS_ASKED = (
     CircuitOpenError,
     DefinitionError,
     DsnError,
+    IamTokenError,
     MissingPackageError,
     UsageError,
 )

@@ -108,7 +108,12 @@ class _TransactionFactory:
             await pool.release(connection)
 
     async def _take(self, pool: Any) -> Any:
-        """Takes a connection from the pool, ours or whatever stands in for it."""
+        """Takes a connection from the pool, ours or whatever stands in for it.
+
+        A pool that can still open one says itself what is wrong with the server.
+        """
+        if pool.get_size() < pool.get_max_size():
+            return await pool.acquire()
         seconds = self._start_timeout * _SHARE
         limit = asyncio.timeout(seconds)
         try:
