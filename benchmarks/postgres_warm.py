@@ -10,8 +10,8 @@ a relay that counts round trips.
     python -m benchmarks.postgres_warm
 
 Writes every sample to benchmarks/results/postgres_warm.json. Exits with 1 if warmkit takes more round trips than the
-bare connection, if its query takes longer than that of a pool by hand, or if its transaction adds more than 200
-microseconds to the bare connection's.
+bare connection, if its query takes longer than that of a pool by hand, or if its transaction takes more than 1.15 of
+one by hand, on a network that costs nothing: its round trip less is worth more on every other.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from warmkit.testing import Relay
 
 ROUNDS = 150
 BLOCK = 20
-LIMIT_US = 200.0
+MOST = 1.15
 QUERY = "SELECT $1::int"
 RESULTS = Path(__file__).parent / "results" / "postgres_warm.json"
 
@@ -171,7 +171,7 @@ def verdict(medians: dict[str, float], trips: dict[str, float]) -> int:
     good = (
         all(trips[f"{kind}: warmkit"] == trips[bare[kind]] for kind in kinds)
         and medians["query: warmkit"] <= medians["query: by hand, pool"]
-        and medians["transaction: warmkit"] <= medians[bare["transaction"]] + LIMIT_US
+        and medians["transaction: warmkit"] <= MOST * medians["transaction: by hand, pool"]
     )
     return 0 if good else 1
 
