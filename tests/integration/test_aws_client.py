@@ -20,33 +20,19 @@ from warmkit.testing import EventRecorder, VirtualClock
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
+    from conftest import Really
     from keep_alive import KeepAlive
 
     from warmkit.local.s3_server import S3Server
     from warmkit.testing import Relay
 
-    Really = Callable[[Callable[[Environment], Coroutine[Any, Any, None]]], None]
     StartRelay = Callable[[int], Relay]
 
 KEY, TOKEN = "AKIAS3NTINELKEY", "s3ntinel-token"
 SECRET = "s3ntinel/secret"
 ONCE = AioConfig(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=0.3)
-
-
-@pytest.fixture
-def really(clock: VirtualClock, recorder: EventRecorder) -> Really:
-    """Decorator: runs a scenario at once, in an environment of its own, on a real loop."""
-
-    def drive(scenario: Callable[[Environment], Coroutine[Any, Any, None]]) -> None:
-        async def main() -> None:
-            async with Environment(clock=clock, observers=[recorder]) as environment:
-                await scenario(environment)
-
-        asyncio.run(main())
-
-    return drive
 
 
 @pytest.fixture

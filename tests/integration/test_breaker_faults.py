@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
-from warmkit import Environment, Resource, StartError, TimeLimitError, resource, warm_handler
+from warmkit import Resource, StartError, TimeLimitError, resource, warm_handler
 from warmkit.resources import (
     CircuitBreaker,
     CircuitOpenError,
@@ -19,30 +19,14 @@ from warmkit.resources import (
 from warmkit.testing import VirtualClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
     from warmkit.local.postgres_server import PostgresServer
     from warmkit.testing import Relay
 
-    Really = Callable[[Callable[[Environment], Coroutine[Any, Any, None]]], None]
-
 FAIL_MAX = 2
 RESET = 30.0
 START_TIMEOUT = 0.3
-
-
-@pytest.fixture
-def really(clock: VirtualClock) -> Really:
-    """Decorator: runs a scenario at once, in an environment of its own; the loop is a real one."""
-
-    def drive(scenario: Callable[[Environment], Coroutine[Any, Any, None]]) -> None:
-        async def main() -> None:
-            async with Environment(clock=clock) as environment:
-                await scenario(environment)
-
-        asyncio.run(main())
-
-    return drive
 
 
 @pytest.fixture

@@ -24,33 +24,13 @@ from warmkit.resources import BucketError, s3_client
 from warmkit.testing import EventRecorder, VirtualClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
+    from conftest import Really
     from keep_alive import KeepAlive
 
     from warmkit.local.s3_server import S3Server
 
-    Really = Callable[[Callable[[Environment], Coroutine[Any, Any, None]]], None]
-
 SENTINEL = "s3ntinel"
 ONCE = AioConfig(retries={"mode": "standard", "total_max_attempts": 1})
-
-
-@pytest.fixture
-def really(clock: VirtualClock, recorder: EventRecorder) -> Really:
-    """Decorator: runs a scenario at once, in an environment of its own.
-
-    The loop is a real one; the environment's clock stands still unless the scenario moves it.
-    """
-
-    def drive(scenario: Callable[[Environment], Coroutine[Any, Any, None]]) -> None:
-        async def main() -> None:
-            async with Environment(clock=clock, observers=[recorder]) as environment:
-                await scenario(environment)
-
-        asyncio.run(main())
-
-    return drive
 
 
 def reading(s3: Resource[Any], bucket: str = "bucket") -> WarmHandler[bytes]:
