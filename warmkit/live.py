@@ -273,10 +273,12 @@ class LiveSet:
         return before
 
     def distrust(self, resources: Collection[AnyResource]) -> None:
-        """Makes values suspect; none named: all that can go stale."""
+        """Makes values suspect, those too that an override has set aside; none named: all that can go stale."""
         self.dissolve()
-        for resource, slot in self.current.items():
-            if resource in resources or (not resources and slot.recipe.perishable):
+        named = [self.current[item] for item in resources if item in self.current]
+        for slot in self.alive():
+            asked_for = slot.recipe in resources if resources else slot.recipe.perishable
+            if asked_for or slot in named:
                 slot.distrust()
 
     # -- the end

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import itertools
 
 import pytest
 
@@ -675,3 +676,26 @@ def test_a_budget_of_nothing_still_asks_everybody_to_close(clock):
 
     run(scenario, clock=clock)
     assert db.log == ["start 1", "close 1"]
+
+
+def test_what_is_distrusted_while_it_is_overridden_is_proven_when_it_comes_back(inside):
+    db = FakeResource("db", checks=itertools.repeat(None))
+    stand_in = FakeResource("stand in", checks=itertools.repeat(None))
+
+    @warm_handler(db=db.resource)
+    async def handler(event, context, db):
+        return db.name
+
+    @inside
+    async def scenario(environment):
+        names = [await handler.invoke(1)]
+        with environment.override(db.resource, stand_in.resource):
+            names += [await handler.invoke(1)]
+            environment.distrust(db.resource)
+            names += [await handler.invoke(1)]
+        names += [await handler.invoke(1)]
+        return names
+
+    assert scenario == ["db", "stand in", "stand in", "db"]
+    assert [line for line in db.log if line.startswith("check")] == ["check 1"]
+    assert [line for line in stand_in.log if line.startswith("check")] == ["check 1"]
