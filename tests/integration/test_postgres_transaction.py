@@ -462,6 +462,31 @@ def test_so_is_one_whose_transaction_waits_for_itself(
         assert isinstance(caught.value.__cause__, PoolExhaustedError)
 
 
+def test_a_pool_that_could_open_another_one_is_not_called_exhausted_when_the_server_hangs(
+    postgres: PostgresServer,
+    relay: Callable[[int], Relay],
+    really: Really,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    way = relay(postgres.port)
+    monkeypatch.setenv("DATABASE_URL", postgres.dsn.replace(f":{postgres.port}/", f":{way.port}/"))
+    db = postgres_pool(max_size=3, start_timeout=0.5)
+    tx = postgres_transaction(db, start_timeout=0.5)
+
+    @warm_handler(db=db, tx=tx)
+    async def handler(event: object, db: asyncpg.Pool, tx: Lazy[asyncpg.Connection]) -> Any:
+        async with db.acquire():
+            way.hang()
+            return await tx
+
+    @really
+    async def _(_: Environment) -> None:
+        with pytest.raises(StartError) as caught:
+            await handler.invoke(None)
+        assert not isinstance(caught.value.__cause__, PoolExhaustedError)
+        way.resume()
+
+
 def test_with_room_for_both_it_has_both(postgres: PostgresServer, really: Really) -> None:
     db = postgres_pool(max_size=2)
 

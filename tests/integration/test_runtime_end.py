@@ -120,7 +120,7 @@ MODES = [("waiting", {}), ("blocking", {}), ("waiting", {"AWS_LAMBDA_MAX_CONCURR
 def test_while_idle(platform, runtime, handler, variables):
     process = runtime(f"ending.{handler}", **variables)
     platform.events.put(b'"go"')
-    assert after(process, "begun") == ["open", "begun"]
+    assert after(process, "left") == ["open", "begun", "left"]
     assert platform.posted.get(timeout=PATIENCE) == ("response", b'"connection"')
     for _ in range(1 + int(variables.get("AWS_LAMBDA_MAX_CONCURRENCY", "1"))):
         platform.asked.get(timeout=PATIENCE)  # it waits for the next invocation
@@ -136,10 +136,14 @@ def test_in_the_middle_of_a_call(platform, runtime, handler, variables):
     process.send_signal(signal.SIGTERM)
     status, words = ended(process)
     assert (status, words[-1], words.count("closed")) == (0, "closed", 1)
+    assert "left" in words[:-1]  # the handler, before what it held was closed
 
 
 def test_in_the_init_phase(runtime):
-    assert ended(runtime("ending.waiting", END_IN_INIT="1")) == (0, ["open", "begun", "closed"])
+    assert ended(runtime("ending.waiting", END_IN_INIT="1")) == (
+        0,
+        ["open", "begun", "left", "closed"],
+    )
 
 
 def test_before_the_first_invocation(platform, runtime):

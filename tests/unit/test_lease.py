@@ -146,7 +146,6 @@ def test_what_a_probe_distrusts_is_proven_in_the_same_use(which, calls, inside):
             await handler.invoke(1)
         rotated.append(True)
         await handler.invoke(1)
-        await handler.invoke(1)
         environment.live.dissolve()
         checks = [environment.statistics.resources[name].checks for name in ("model", "db")]
         return checks, [slot.users for slot in environment.live.alive()]

@@ -23,16 +23,22 @@ async def connection():
 @warm_handler(connection=connection)
 async def waiting(event, context, connection):
     say("begun")
-    if event == "wait":
-        await asyncio.sleep(3600)
+    try:
+        if event == "wait":
+            await asyncio.sleep(3600)
+    finally:
+        say("left")
     return connection
 
 
 @warm_handler(connection=connection)
 def blocking(event, context, connection):
     say("begun")
-    if event == "wait":
-        time.sleep(3600)
+    try:
+        if event == "wait":
+            time.sleep(3600)
+    finally:
+        say("left")
     return connection
 
 

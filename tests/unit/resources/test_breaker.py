@@ -29,6 +29,7 @@ from warmkit.resources import (
     CircuitBreaker,
     CircuitOpenError,
     DsnError,
+    IamTokenError,
     MissingPackageError,
     PostgresConnectError,
 )
@@ -250,6 +251,7 @@ NO_NEWS = [
     CircuitOpenError("other", "", 1.0),
     UsageError("wrong"),
     DsnError("there is none"),
+    IamTokenError("no credentials", "Give the function a role."),
     MissingPackageError("asyncpg", "postgres"),
     resource_error(CircuitOpenError("other", "", 1.0)),
     resource_error(resource_error(TimeLimitError("the start", 1.0, "the time left"))),
