@@ -5,9 +5,10 @@ less than an event loop. A plain function runs in the main thread, as under AWS'
 """
 
 import inspect
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from contextvars import Context as Variables
-from typing import Any
+from types import CoroutineType
+from typing import Any, cast
 
 from warmkit.environment import default_environment
 from warmkit.handler import WarmHandler
@@ -77,7 +78,7 @@ class Turns:
         variables = variables_of(received)
         set_trace_variable(received.trace_id)
         outcome = self._outcome(received, variables)
-        at_once(_awaited(post(self._api, received, outcome)))
+        at_once(post(self._api, received, outcome))
         if isinstance(outcome, Failure):
             variables.run(self._tell, outcome)
 
@@ -96,10 +97,10 @@ class Turns:
         if self._is_warm:
             return self._call_warm(handler, event, context, variables)
         if self._is_async:
-            return self._host.run(_awaited(handler(event, context)), context=variables)
+            return self._host.run(_coroutine(handler(event, context)), context=variables)
         result = variables.run(handler, event, context)
         if inspect.isawaitable(result):
-            return self._host.run(_awaited(result), context=variables)
+            return self._host.run(_coroutine(result), context=variables)
         return result
 
     def _call_warm(
@@ -110,6 +111,10 @@ class Turns:
             work = handler.invoke_in(environment, event, context)
             return self._host.run(work, context=variables)
         return variables.run(handler.call_beside, environment, event, context, self._host)
+
+
+def _coroutine(work: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
+    return cast("Any", work) if type(work) is CoroutineType else _awaited(work)
 
 
 async def _awaited(work: Awaitable[Any]) -> Any:
