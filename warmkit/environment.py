@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, Token, copy_context
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from warmkit.clock import Clock, Reading, SystemClock, outlast
 from warmkit.errors import (
@@ -24,6 +24,9 @@ from warmkit.graph import check, check_stand_in
 from warmkit.lease import Lease
 from warmkit.live import LiveSet, Substitute
 from warmkit.resource import Resource, is_lasting, is_resource
+
+if TYPE_CHECKING:
+    from warmkit.deadline import Deadlines
 
 T = TypeVar("T")
 
@@ -104,6 +107,7 @@ class Environment:
         self.idle_since: Reading | None = None
         self._abandoned = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._deadlines: Deadlines | None = None
         self._teardown: asyncio.Task[list[ResourceError]] | None = None
         self._tokens: list[Token[Environment | None]] = []
 
@@ -243,6 +247,16 @@ class Environment:
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """The event loop that it belongs to; None before its first use."""
         return self._loop
+
+    @property
+    def deadlines(self) -> "Deadlines":
+        """What ends invocations in its loop that run out of time."""
+        if self._deadlines is None:
+            from warmkit.deadline import Deadlines  # with the first invocation that has a deadline
+
+            assert self._loop is not None, "an invocation has joined it to one"
+            self._deadlines = Deadlines(self._loop)
+        return self._deadlines
 
     def join(self, loop: asyncio.AbstractEventLoop, context: Context | None = None) -> None:
         """Binds it to a loop at its first use, and refuses every other one afterwards.

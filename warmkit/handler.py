@@ -16,7 +16,7 @@ from warmkit.events import Observer
 from warmkit.graph import Graph, wire
 from warmkit.inject import Wants, read_handler
 from warmkit.resource import Resource, is_lasting, is_resource
-from warmkit.visit import Visit
+from warmkit.visit import DEADLINE_MARGIN, Visit
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -48,8 +48,10 @@ class WarmHandler(Generic[R]):
         function: Callable[..., Any],
         resources: dict[str, Resource[Any]],
         observers: Iterable[Observer],
+        deadline_margin: float | None = DEADLINE_MARGIN,
     ) -> None:
         _refuse_wrong(function, resources)
+        _refuse_wrong_margin(deadline_margin)
         update_wrapper(self, function)
         self.__wrapped__: Callable[..., Any] = function
         self.__name__: str = getattr(function, "__name__", type(function).__name__)
@@ -59,6 +61,7 @@ class WarmHandler(Generic[R]):
         if callable(observers):
             raise DefinitionError("observers takes a list of functions.\n  Write: observers=[...]")
         self._observers = tuple(observers)
+        self._margin = deadline_margin
         self._serve: Callable[..., Any] | None = None
         self._order, self._for_itself = self._graph
         taken = [(need, need.resource) for need in needs if is_resource(need.resource)]
@@ -107,6 +110,7 @@ class WarmHandler(Generic[R]):
         Raises:
             InsideLoopError: An event loop runs in this thread: use `invoke`.
             StartError: A resource did not start.
+            DeadlineError: The handler ran out of time.
             Exception: Whatever the handler raises.
         """
         if self._serve is None:
@@ -156,9 +160,10 @@ class WarmHandler(Generic[R]):
             if not self.is_async:
                 result = await self._in_thread(event, context, arguments)
             elif self._takes_context:
-                result = await self._function(event, context, **arguments)
+                work = self._function(event, context, **arguments)
+                result = await visit.within(self._margin, work)
             else:
-                result = await self._function(event, **arguments)
+                result = await visit.within(self._margin, self._function(event, **arguments))
         except BaseException as error:
             await visit.end(error)
             raise
@@ -191,9 +196,10 @@ class WarmHandler(Generic[R]):
             arguments = host.step(lambda: self._arguments_if_fresh(visit))
             if arguments is None:
                 arguments = host.run(self._arguments_made_live(visit), context=shared)
-            result = shared.run(self._function, *self._positional(event, context), **arguments)
+            call = partial(self._function, *self._positional(event, context), **arguments)
+            result = shared.run(self._in_time, visit, call)
             if inspect.iscoroutine(result):  # an async def behind somebody's synchronous decorator
-                result = host.run(result, context=shared)
+                result = host.run(visit.within(self._margin, result), context=shared)
         except BaseException as error:
             host.run(visit.end(error), context=shared)
             raise
@@ -232,6 +238,15 @@ class WarmHandler(Generic[R]):
     def _positional(self, event: object, context: object) -> tuple[object, ...]:
         return (event, context) if self._takes_context else (event,)
 
+    def _in_time(self, visit: Visit, call: Callable[[], Any]) -> Any:
+        time = visit.time(self._margin)
+        if time is None:
+            return call()
+        from warmkit.hosts.alarm import Alarm
+
+        with Alarm(*time):
+            return call()
+
     async def _in_thread(self, event: object, context: object, arguments: dict[str, Any]) -> Any:
         call = partial(self._function, *self._positional(event, context), **arguments)
         from warmkit.hosts.threads import run_in_thread
@@ -258,7 +273,10 @@ def warm_handler(function: Callable[..., Coroutine[Any, Any, R]], /) -> WarmHand
 def warm_handler(function: Callable[..., R], /) -> WarmHandler[R]: ...
 @overload
 def warm_handler(
-    *, observers: Iterable[Observer] = (), **resources: Resource[Any]
+    *,
+    observers: Iterable[Observer] = (),
+    deadline_margin: float | None = DEADLINE_MARGIN,
+    **resources: Resource[Any],
 ) -> HandlerDecorator: ...
 
 
@@ -267,6 +285,7 @@ def warm_handler(
     /,
     *,
     observers: Iterable[Observer] = (),
+    deadline_margin: float | None = DEADLINE_MARGIN,
     **resources: Resource[Any],
 ) -> WarmHandler[Any] | HandlerDecorator:
     """Gives a handler resources that live as long as its execution environment.
@@ -287,6 +306,9 @@ def warm_handler(
     Args:
         function: The handler, when used as a bare decorator: `async def` or `def`.
         observers: Called with each `Event` of the environments that serve it.
+        deadline_margin: Seconds before the platform would end the whole environment, at which the handler is ended
+            with `DeadlineError`: its own resources are rolled back, and all others stay. At most a tenth of the time
+            that is left when it begins. None: it may run until it is killed.
         **resources: Resources by parameter name.
 
     Raises:
@@ -295,7 +317,7 @@ def warm_handler(
     """
 
     def decorate(function: Callable[..., Any]) -> WarmHandler[Any]:
-        return WarmHandler(function, resources, observers)
+        return WarmHandler(function, resources, observers, deadline_margin)
 
     return decorate(function) if function is not None else cast("HandlerDecorator", decorate)
 
@@ -327,3 +349,12 @@ def _refuse_wrong(function: object, resources: Mapping[str, object]) -> None:
             raise DefinitionError(
                 f"{name}=... ({type(resource).__name__}) is not a resource.\n  {meant}"
             )
+
+
+def _refuse_wrong_margin(margin: Any) -> None:
+    number = isinstance(margin, int | float) and not isinstance(margin, bool)
+    if margin is not None and not (number and 0 <= margin < float("inf")):
+        raise DefinitionError(
+            f"deadline_margin must be a number of seconds, 0 or more, or None, not {margin!r}.\n"
+            "  A resource for a parameter of that name needs another name."
+        )

@@ -4,9 +4,9 @@ It knows environments, and nothing of the function that is called.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from warmkit.clock import Within, gap
 from warmkit.environment import Environment
@@ -17,8 +17,16 @@ from warmkit.lease import AnyResource, Lease
 from warmkit.life import Life, begin
 from warmkit.resource import is_lasting, is_resource
 
+T = TypeVar("T")
+
 MARGIN = 0.05
 """Seconds of an invocation that waiting for resources leaves over, so that its failure can still be told."""
+
+DEADLINE_MARGIN = 0.5
+"""Seconds between the end of a handler and that of its environment: to roll back, to answer, to send spans."""
+
+SHARE = 0.1
+"""No more than this part of what is left is ever kept back."""
 
 
 class Visit(Lease):
@@ -91,6 +99,23 @@ class Visit(Lease):
         ask = getattr(self._context, "get_remaining_time_in_millis", None)
         left = ask() if callable(ask) else None
         return left / 1000 if isinstance(left, int | float) else None
+
+    def time(self, margin: float | None) -> tuple[float, float] | None:
+        """Returns the handler's own time and the margin that follows it, in seconds; None: it has no limit.
+
+        Args:
+            margin: What is kept back, or as much of it as `SHARE` allows; None: the handler may take all.
+        """
+        left = self._remaining() if margin is not None else None
+        if margin is None or left is None:
+            return None
+        margin = min(margin, left * SHARE)
+        return left - margin, margin
+
+    def within(self, margin: float | None, work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+        """Returns the handler's coroutine as one that ends in its own time, with `DeadlineError`."""
+        time = self.time(margin)
+        return work if time is None else self.environment.deadlines.within(*time, work)
 
     # -- what lives for this invocation alone
 

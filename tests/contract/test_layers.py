@@ -9,7 +9,7 @@ PACKAGE = Path(warmkit.__file__).parent
 
 ROWS = [
     {"errors"},
-    {"clock", "events"},
+    {"clock", "events", "deadline"},
     {"freshness", "inject"},
     {"resource"},
     {"graph", "life"},

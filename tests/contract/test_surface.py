@@ -15,6 +15,7 @@ SURFACE = [
     "CloseError",
     "Context",
     "CyclicDependencyError",
+    "DeadlineError",
     "DefinitionError",
     "Environment",
     "EnvironmentClosedError",
