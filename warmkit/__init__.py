@@ -31,6 +31,7 @@ from warmkit.events import Call, Event, EventKind, Observer, State
 from warmkit.handler import WarmHandler, warm_handler
 from warmkit.inject import Context, Invocation, Lazy
 from warmkit.resource import Resource, resource
+from warmkit.visit import after_response
 
 if TYPE_CHECKING:
     from warmkit.hosts.platform import concurrency, identity
@@ -70,6 +71,7 @@ __all__ = [
     "WarmkitError",
     "WrongLoopError",
     "YieldError",
+    "after_response",
     "concurrency",
     "gap",
     "identity",

@@ -209,10 +209,10 @@ class Environment:
     async def settle(self) -> None:
         """Ends what a freeze must not catch. Hosts await it when an invocation is over, before they say so.
 
-        Retired values are closed, and observers let go of what they keep (spans are exported). A host of
+        What was left for after the response is done, retired values are closed, and observers let go of what they keep (spans are exported). A host of
         your own that awaits `handler.invoke` does the same, once it has the result. What goes wrong is logged.
         """
-        if self.live.retired or self.live.settlers:
+        if self.live.unsettled:
             from warmkit.settle import settle
 
             await settle(self.live)
@@ -346,13 +346,14 @@ class Environment:
         return self._teardown
 
     async def _tear_down(self, budget: float) -> list[ResourceError]:
-        from warmkit.settle import settle_observers  # most environments are never closed
+        from warmkit.settle import finish_works, settle_observers  # most are never closed
         from warmkit.teardown import tear_down
 
         now = asyncio.get_running_loop().time
         ends = now() + budget
         try:
-            return await tear_down(self.live.alive(), budget=budget)
+            await finish_works(self.live, seconds=budget / 3)
+            return await tear_down(self.live.alive(), budget=ends - now())
         finally:
             await self.live.stop_watching()
             await settle_observers(self.live.settlers, seconds=ends - now())

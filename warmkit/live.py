@@ -7,7 +7,7 @@ import asyncio
 import contextvars
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from warmkit.clock import Clock, Reading, Within, gap, outlast
 from warmkit.errors import CyclicDependencyError, EnvironmentClosedError, ResourceError, StartError
@@ -27,6 +27,9 @@ from warmkit.graph import ordered
 from warmkit.inject import Lazy
 from warmkit.lease import AnyResource, Group, Lease
 from warmkit.slot import Slot
+
+if TYPE_CHECKING:
+    from warmkit.afterwards import Work
 
 ROUNDS = 20
 """How often one use starts values that are gone again before it holds them: others may retire them meanwhile."""
@@ -62,6 +65,7 @@ class LiveSet:
         settlers: Those of the observers that have something to let go of before a freeze.
         retired: Slots out of use whose closing nobody has waited for.
         substitutes: What stands in for a resource.
+        works: What invocations left to be done after their responses.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class LiveSet:
         self.substitutes: dict[AnyResource, Substitute] = {}
         self.ended = ""
         self.retired: list[Slot] = []
+        self.works: list[Work] = []
         self._groups: dict[object, Group] = {}
         self._environment_id = environment_id
         self._alive: list[Slot] = []
@@ -280,6 +285,16 @@ class LiveSet:
             asked_for = slot.recipe in resources if resources else slot.recipe.perishable
             if asked_for or slot in named:
                 slot.distrust()
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether something is left that a freeze must not catch."""
+        return bool(self.retired or self.settlers or self.works)
+
+    def take_works(self) -> list["Work"]:
+        """Returns what invocations left to be done, each once."""
+        works, self.works = self.works, []
+        return works
 
     # -- the end
 

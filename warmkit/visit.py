@@ -4,18 +4,23 @@ It knows environments, and nothing of the function that is called.
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextvars import ContextVar, copy_context
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from warmkit.clock import Within, gap
-from warmkit.environment import Environment
+from warmkit.environment import Environment, current_lease
 from warmkit.errors import CloseError, StartError, UsageError
 from warmkit.events import Call, Event, EventKind, Observer, tell
 from warmkit.inject import Invocation, Lazy, Need, Wants
 from warmkit.lease import AnyResource, Lease
 from warmkit.life import Life, begin
 from warmkit.resource import is_lasting, is_resource
+
+if TYPE_CHECKING:
+    from warmkit.afterwards import Work
 
 T = TypeVar("T")
 
@@ -27,6 +32,22 @@ DEADLINE_MARGIN = 0.5
 
 SHARE = 0.1
 """No more than this part of what is left is ever kept back."""
+
+
+AFTER = 1.0
+"""Seconds that work after the response may take, unless it says otherwise."""
+
+
+class Afterwards:
+    """What one invocation leaves to be done once its response is given.
+
+    Args:
+        seconds_left: Returns what is left of the invocation; None: no limit.
+    """
+
+    def __init__(self, seconds_left: Callable[[], float | None]) -> None:
+        self.seconds_left = seconds_left
+        self.works: list[Work] = []
 
 
 class Visit(Lease):
@@ -299,3 +320,59 @@ def _is_interruption(error: BaseException) -> bool:
     cancelled = task is not None and task.cancelling() > 0
     asked_for = isinstance(error, asyncio.CancelledError) and cancelled
     return asked_for or isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)
+
+
+# -- after the response
+
+afterwards: ContextVar[Afterwards | None] = ContextVar("warmkit_afterwards", default=None)
+"""Set by a host that answers before it settles; elsewhere the environment keeps what is to be done."""
+
+
+def after_response(work: Awaitable[object], *, limit: float = AFTER) -> None:
+    """Has something awaited once the response is given, before the environment may be frozen.
+
+    Under warmkit's runtime the caller has its answer by then. Under AWS's, which waits for the handler to return, the
+    answer is what waits. It may use what lives with the environment, and nothing of the invocation, which is over. What
+    goes wrong is logged, and fails nothing.
+
+    ```python
+    @warm_handler(db=postgres_pool())
+    async def handler(event, context, db):
+        after_response(db.execute("INSERT INTO visits VALUES (now())"))
+        return {"status": "ok"}
+    ```
+
+    Args:
+        work: A coroutine, a task or a future.
+        limit: Seconds after which it is cancelled; never more than what is left of the invocation.
+
+    Raises:
+        UsageError: It is nothing to await, the limit is no number of seconds, or no invocation is being served here.
+    """
+    problem = _unfit(work, limit)
+    owner = afterwards.get()
+    lease = current_lease.get()
+    if not problem and owner is None and not isinstance(lease, Visit):
+        problem = "after_response was called outside of an invocation.\n  Call it in the handler."
+    if problem:
+        if inspect.iscoroutine(work):
+            work.close()
+        raise UsageError(problem)
+    from warmkit.afterwards import Work
+
+    if owner is not None:
+        owner.works.append(Work(work, limit, owner.seconds_left, copy_context()))
+    elif isinstance(lease, Visit):
+        lease.live.works.append(Work(work, limit, lease.seconds_left, copy_context()))
+
+
+def _unfit(work: object, limit: Any) -> str:
+    if not inspect.isawaitable(work):
+        hint = f"after_response({getattr(work, '__name__', 'work')}())"
+        return (
+            f"after_response takes something to await, not {type(work).__name__}.\n  Write: {hint}"
+        )
+    number = isinstance(limit, int | float) and not isinstance(limit, bool)
+    if not number or not 0 < limit < float("inf"):
+        return f"limit must be a number of seconds above 0, not {limit!r}"
+    return ""

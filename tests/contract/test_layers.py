@@ -9,7 +9,7 @@ PACKAGE = Path(warmkit.__file__).parent
 
 ROWS = [
     {"errors"},
-    {"clock", "events", "deadline"},
+    {"clock", "events", "deadline", "afterwards"},
     {"freshness", "inject"},
     {"resource"},
     {"graph", "life"},

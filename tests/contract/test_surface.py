@@ -43,6 +43,7 @@ SURFACE = [
     "WarmkitError",
     "WrongLoopError",
     "YieldError",
+    "after_response",
     "concurrency",
     "gap",
     "identity",
