@@ -35,6 +35,7 @@ from warmkit.visit import after_response
 
 if TYPE_CHECKING:
     from warmkit.hosts.platform import concurrency, identity
+    from warmkit.stream import HttpPrelude
 
 __all__ = [
     "Call",
@@ -49,6 +50,7 @@ __all__ = [
     "EnvironmentClosedError",
     "Event",
     "EventKind",
+    "HttpPrelude",
     "InsideLoopError",
     "Invocation",
     "Lazy",
@@ -80,9 +82,17 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name in ("concurrency", "identity"):  # about the host: not needed to declare anything
-        from warmkit.hosts import platform
+_LATE = {
+    "concurrency": "warmkit.hosts.platform",
+    "identity": "warmkit.hosts.platform",
+    "HttpPrelude": "warmkit.stream",
+}
+"""What is not needed to declare anything, and where it is."""
 
-        return getattr(platform, name)
+
+def __getattr__(name: str) -> object:
+    if name in _LATE:
+        import importlib
+
+        return getattr(importlib.import_module(_LATE[name]), name)
     raise AttributeError(f"module 'warmkit' has no attribute {name!r}")

@@ -43,14 +43,13 @@ async def finish(works: Iterable[Work], *, seconds: float | None = None) -> None
 
 
 async def _finish(work: Work, seconds: float | None) -> None:
-    limits = [limit for limit in (work.limit, work.seconds_left(), seconds) if limit is not None]
+    limit = min(item for item in (work.limit, work.seconds_left(), seconds) if item is not None)
+    timeout = asyncio.timeout(limit)
     try:
-        async with asyncio.timeout(min(limits)) as timeout:
+        async with timeout:
             await work.awaitable
     except Exception as error:  # noqa: BLE001  the answer is given: nobody is left to raise it to
         if timeout.expired():
-            _log.error(
-                "work after the response was ended after %.3f s: %r", min(limits), work.awaitable
-            )
+            _log.error("work after the response was ended after %.3f s: %r", limit, work.awaitable)
         else:
             _log.error("work after the response failed: %r", error, exc_info=error)

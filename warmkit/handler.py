@@ -5,13 +5,13 @@ It knows signatures and environments. Who calls, and on which loop, is the busin
 
 import inspect
 import os
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
 from contextvars import Context, copy_context
 from functools import partial, update_wrapper
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
 from warmkit.environment import BUDGET, Environment, current_environment, current_lease
-from warmkit.errors import DefinitionError
+from warmkit.errors import DefinitionError, UsageError
 from warmkit.events import Observer
 from warmkit.graph import Graph, wire
 from warmkit.inject import Wants, read_handler
@@ -61,7 +61,7 @@ class WarmHandler(Generic[R]):
         if callable(observers):
             raise DefinitionError("observers takes a list of functions.\n  Write: observers=[...]")
         self._observers = tuple(observers)
-        self._margin = deadline_margin
+        self.deadline_margin = deadline_margin
         self._serve: Callable[..., Any] | None = None
         self._order, self._for_itself = self._graph
         taken = [(need, need.resource) for need in needs if is_resource(need.resource)]
@@ -71,6 +71,7 @@ class WarmHandler(Generic[R]):
         plain = {parameter for parameter, _ in self._plain}
         self._special = [need for need in needs if need.parameter not in plain]
         self.is_async = inspect.iscoroutinefunction(function)
+        self.is_stream = inspect.isasyncgenfunction(function)
         if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # this import is the init phase
             from warmkit.hosts import loop
 
@@ -109,10 +110,13 @@ class WarmHandler(Generic[R]):
 
         Raises:
             InsideLoopError: An event loop runs in this thread: use `invoke`.
+            UsageError: The handler yields its response: use `stream`.
             StartError: A resource did not start.
             DeadlineError: The handler ran out of time.
             Exception: Whatever the handler raises.
         """
+        if self.is_stream:
+            raise self._yields()
         if self._serve is None:
             from warmkit.hosts.loop import serve  # not before a synchronous host calls
 
@@ -142,7 +146,41 @@ class WarmHandler(Generic[R]):
 
         Args and errors are those of a call.
         """
+        if self.is_stream:
+            raise self._yields()
         return await self.invoke_in(current_environment(), event, context)
+
+    def stream(self, event: object, context: object = None) -> AsyncGenerator[Any, None]:
+        """Serves one invocation of an async generator in the running loop, and yields what it yields.
+
+        Read it to its end, or close it: `async with contextlib.aclosing(handler.stream(event, context)) as chunks`. One that
+        is closed before its end has failed, and is rolled back. Its deadline is the business of who reads.
+
+        Args:
+            event: Passed on as it is.
+            context: Passed on as it is.
+
+        Raises:
+            UsageError: The handler yields nothing: use `invoke`.
+            StartError: A resource did not start.
+            Exception: Whatever the handler raises.
+        """
+        if not self.is_stream:
+            raise UsageError(
+                f"handler {self._name} returns its response whole.\n  Write: await {self.__name__}.invoke(event, context)"
+            )
+        from warmkit.stream import stream
+
+        begin = partial(Visit, current_environment(), event, context, self._observers)
+        function = partial(self._function, *self._positional(event, context))
+        return stream(begin, self._arguments_for, function)
+
+    def _yields(self) -> UsageError:
+        return UsageError(
+            f"handler {self._name} yields its response, and here one whole response is taken.\n"
+            "  Serve it with `python -m warmkit.runtime`; AWS's Python runtime cannot stream.\n"
+            f"  In a test: [chunk async for chunk in {self.__name__}.stream(event, context)]"
+        )
 
     async def invoke_in(self, environment: Environment, event: object, context: object) -> R:
         """Serves one invocation in the running loop, which is the environment's.
@@ -161,9 +199,11 @@ class WarmHandler(Generic[R]):
                 result = await self._in_thread(event, context, arguments)
             elif self._takes_context:
                 work = self._function(event, context, **arguments)
-                result = await visit.within(self._margin, work)
+                result = await visit.within(self.deadline_margin, work)
             else:
-                result = await visit.within(self._margin, self._function(event, **arguments))
+                result = await visit.within(
+                    self.deadline_margin, self._function(event, **arguments)
+                )
         except BaseException as error:
             await visit.end(error)
             raise
@@ -199,7 +239,7 @@ class WarmHandler(Generic[R]):
             call = partial(self._function, *self._positional(event, context), **arguments)
             result = shared.run(self._in_time, visit, call)
             if inspect.iscoroutine(result):  # an async def behind somebody's synchronous decorator
-                result = host.run(visit.within(self._margin, result), context=shared)
+                result = host.run(visit.within(self.deadline_margin, result), context=shared)
         except BaseException as error:
             host.run(visit.end(error), context=shared)
             raise
@@ -226,6 +266,10 @@ class WarmHandler(Generic[R]):
             group.arguments = self._arguments(visit)
         return group.arguments
 
+    async def _arguments_for(self, visit: Visit) -> dict[str, Any]:
+        arguments = self._arguments_if_fresh(visit)
+        return await self._arguments_made_live(visit) if arguments is None else arguments
+
     async def _arguments_made_live(self, visit: Visit) -> dict[str, Any]:
         """Makes every resource live and returns the injected arguments."""
         await visit.make_live(self._roots)
@@ -239,7 +283,7 @@ class WarmHandler(Generic[R]):
         return (event, context) if self._takes_context else (event,)
 
     def _in_time(self, visit: Visit, call: Callable[[], Any]) -> Any:
-        time = visit.time(self._margin)
+        time = visit.time(self.deadline_margin)
         if time is None:
             return call()
         from warmkit.hosts.alarm import Alarm
@@ -304,7 +348,8 @@ def warm_handler(
     `Annotated[Lazy[T], resource]` is started only when it is awaited; `Invocation` gives the facts.
 
     Args:
-        function: The handler, when used as a bare decorator: `async def` or `def`.
+        function: The handler, when used as a bare decorator: `async def` or `def`; or an `async def` that yields its
+            response in chunks, for warmkit's runtime.
         observers: Called with each `Event` of the environments that serve it.
         deadline_margin: Seconds before the platform would end the whole environment, at which the handler is ended
             with `DeadlineError`: its own resources are rolled back, and all others stay. At most a tenth of the time
@@ -330,10 +375,10 @@ def _refuse_wrong(function: object, resources: Mapping[str, object]) -> None:
         )
     if not callable(function):
         raise DefinitionError(f"a handler must be a function, not {type(function).__name__}")
-    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+    if inspect.isgeneratorfunction(function):
         raise DefinitionError(
-            f"handler {getattr(function, '__qualname__', function)} yields, but AWS's Python runtime takes one whole response.\n"
-            "  Return the response instead."
+            f"handler {getattr(function, '__qualname__', function)} yields, and is no async def.\n"
+            "  Return the response; or stream it, from an async def that yields, with warmkit's runtime."
         )
     for name, resource in resources.items():
         if not is_resource(resource):

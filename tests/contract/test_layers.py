@@ -20,6 +20,7 @@ ROWS = [
     {"environment"},
     {"hosts"},
     {"visit"},
+    {"stream"},
     {"handler"},
     {""},  # the public face, `import warmkit`
     {"resources", "testing", "runtime"},

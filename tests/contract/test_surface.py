@@ -21,6 +21,7 @@ SURFACE = [
     "EnvironmentClosedError",
     "Event",
     "EventKind",
+    "HttpPrelude",
     "InsideLoopError",
     "Invocation",
     "Lazy",
