@@ -128,10 +128,7 @@ class Visit(Lease):
             margin: What is kept back, or as much of it as `SHARE` allows; None: the handler may take all.
         """
         left = self._remaining() if margin is not None else None
-        if margin is None or left is None:
-            return None
-        margin = min(margin, left * SHARE)
-        return left - margin, margin
+        return None if margin is None or left is None else own_time(left, margin)
 
     def within(self, margin: float | None, work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
         """Returns the handler's coroutine as one that ends in its own time, with `DeadlineError`."""
@@ -302,6 +299,12 @@ class Visit(Lease):
                 kind, self.environment.id, self.number, name, seconds, gap, reason, error, call
             )
             tell(self.live.observers, event)
+
+
+def own_time(left: float, margin: float) -> tuple[float, float]:
+    """Returns the handler's own time, and the margin that follows it: never more than `SHARE` of what is left."""
+    margin = min(margin, left * SHARE)
+    return left - margin, margin
 
 
 def _over(resource: AnyResource) -> UsageError:

@@ -19,21 +19,23 @@ class Request(NamedTuple):
         method: Such as "GET".
         path: From the first slash on.
         headers: Beside the host and the length of the body.
-        body: The whole body.
+        body: The whole body; None: it follows in chunks.
     """
 
     method: str
     path: str
     headers: Mapping[str, str] = {}
-    body: bytes = b""
+    body: bytes | None = b""
 
     def encode(self, address: str) -> bytes:
         """Returns the bytes to send to "host:port"."""
         lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {address}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
-        if self.body or self.method == "POST":
+        if self.body is None:
+            lines.append("Transfer-Encoding: chunked")
+        elif self.body or self.method == "POST":
             lines.append(f"Content-Length: {len(self.body)}")
-        return "\r\n".join([*lines, "", ""]).encode() + self.body
+        return "\r\n".join([*lines, "", ""]).encode() + (self.body or b"")
 
 
 class Answer(NamedTuple):

@@ -13,6 +13,9 @@ from warmkit.runtime.http import Answer, Request
 _RUNTIME = "/2018-06-01/runtime"
 _EXTENSION = "/2020-01-01/extension"
 
+TRAILERS = "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body"
+"""What may stand after a streamed response: that it failed in the middle."""
+
 NEXT = Request("GET", f"{_RUNTIME}/invocation/next")
 
 ACCEPTED = 202
@@ -88,6 +91,18 @@ def response(received: Received, body: bytes, content_type: str) -> Request:
     """Returns the answer to an invocation."""
     headers = {"Content-Type": content_type, **_echo(received)}
     return Request("POST", f"{_RUNTIME}/invocation/{received.request_id}/response", headers, body)
+
+
+def streamed_response(received: Received, content_type: str) -> Request:
+    """Returns the head of an answer that is given in chunks."""
+    headers = {
+        "Content-Type": content_type,
+        "Lambda-Runtime-Function-Response-Mode": "streaming",
+        "Trailer": TRAILERS,
+        **_echo(received),
+    }
+    path = f"{_RUNTIME}/invocation/{received.request_id}/response"
+    return Request("POST", path, headers, body=None)
 
 
 def error(received: Received, failure: Failure) -> Request:
