@@ -176,6 +176,26 @@ def test_what_is_no_chunk_is_a_marshal_error_in_the_trailers(chunk, says):
     assert says in b64decode(post.trailers["lambda-runtime-function-error-body"]).decode()
 
 
+def test_the_handler_has_ended_before_its_failure_is_told():
+    async def main():
+        ended = []
+
+        async def handler(event, context):
+            try:
+                yield b"half"
+                yield object()
+            finally:
+                for _ in range(100):
+                    await asyncio.sleep(0)
+                ended.append(event)
+
+        async with serving(handler, event("a")) as (platform, _):
+            await until(lambda: platform.posts() and platform.posts()[0].trailers)
+            assert ended == [{}]
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     "prelude", [HttpPrelude("ok"), HttpPrelude(headers={"a": object()}), HttpPrelude(cookies=1)]
 )
