@@ -153,6 +153,12 @@ def seconds_left(received: Received) -> float:
     return max(0.0, received.deadline_ms / 1000 - _clock.read().wall - MARGIN)
 
 
+def leaves_work(variables: Variables) -> bool:
+    """Whether the handler left something for after its response."""
+    left = variables[afterwards]
+    return left is not None and bool(left.works)
+
+
 async def finish_after(variables: Variables) -> None:
     """Does what the handler left for after its response, which is given."""
     left = variables[afterwards]
