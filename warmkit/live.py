@@ -36,6 +36,8 @@ ROUNDS = 20
 SHORT_LIVED = "Its values ended by themselves, again and again, before they could be used."
 GROUPS = 64
 """How many groups are kept: more users than that are handlers made anew for each invocation."""
+ASKED_ALWAYS, ASKED_EVERY = 16, 100
+"""At how many first invocations of an environment observers are asked whether they listen, and at which later."""
 WARM, RETIRING, REUSE = State.WARM, State.RETIRING, Verdict.REUSE
 
 
@@ -58,6 +60,8 @@ class LiveSet:
     others may still be in use, retired.
 
     Attributes:
+        asked: Who was asked last whether they listen: the observers of one handler.
+        asks_at: The number of the invocation at which they are asked again.
         context: The context variables that slots run with.
         counters: Name and counters of each resource that was ever used.
         current: The current slot of each resource.
@@ -78,6 +82,8 @@ class LiveSet:
         self.clock = clock
         self.observers: tuple[Observer, ...] = ()
         self.settlers: tuple[Settler, ...] = ()
+        self.asked: tuple[Observer, ...] | None = None
+        self.asks_at = 0
         self.observe(observers)
         self.context: contextvars.Context | None = None
         self.counters: dict[AnyResource, tuple[str, Counters]] = {}
@@ -96,6 +102,21 @@ class LiveSet:
         """Tells these what happens from now on, and nobody else."""
         self.observers = tuple(observers)
         self.settlers = tuple(item for item in self.observers if is_settler(item))
+        self.asks_at = 0
+
+    def ask(self, observers: tuple[Observer, ...], number: int) -> None:
+        """Admits those of a handler's observers that listen by now, and says when to ask again.
+
+        Not at each invocation, as long as nobody listens: it would cost more than all else that is done for them.
+
+        Args:
+            observers: All that the handler has.
+            number: The invocation's.
+        """
+        self.admit(observers)
+        self.asked = observers
+        always = self.observers or number < ASKED_ALWAYS
+        self.asks_at = number + (1 if always else ASKED_EVERY)
 
     def admit(self, observers: Iterable[Observer]) -> None:
         """Tells these too, from now on, if they listen; those that are told already are not told twice."""

@@ -87,12 +87,12 @@ class Visit(Lease):
         self._context = context
         self._idle_since = environment.idle_since
         self.begun = environment.clock.read()
-        self.number = environment.invocations = environment.invocations + 1
-        if observers:
-            live.admit(observers)
-        if live.observers:
-            self._call = Call(event, context)
-            self._tell(EventKind.INVOCATION_STARTED, gap=self._gap())
+        self.number = number = environment.invocations = environment.invocations + 1
+        if number >= live.asks_at or observers is not live.asked:
+            live.ask(observers, number)
+            if live.observers:
+                self._call = Call(event, context)
+                self._tell(EventKind.INVOCATION_STARTED, gap=self._gap())
 
     def facts(self) -> Invocation:
         """Returns what a handler may know of its invocation."""
