@@ -10,7 +10,7 @@ import atexit
 import logging
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sized
 from concurrent import futures
 from contextlib import suppress
 from contextvars import Context
@@ -72,9 +72,11 @@ class PersistentLoop:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
+        self._ready: Sized = getattr(self.loop, "_ready", "unknown")  # of asyncio's own loops
         self._driver = threading.Lock()
         self._changed = threading.Condition()
         self._followers = 0
+        self._first: Coroutine[Any, Any, Any] | None = None
         self.driven_by = 0
 
     def run(self, work: Coroutine[Any, Any, T], *, context: Context | None = None) -> T:
@@ -84,16 +86,48 @@ class PersistentLoop:
         self.driven_by = threading.get_ident()
         task: asyncio.Task[T] | None = None
         try:
-            task = self.loop.create_task(work, context=context)
-            return self.loop.run_until_complete(task)
+            if self._ready:
+                task = self.loop.create_task(work, context=context)
+                return self.loop.run_until_complete(task)
+            task = self.loop.create_task(self._stop_after(work), context=context)
+            if len(self._ready) > 1:  # another thread was quicker
+                return self.loop.run_until_complete(task)
+            self._first = work
+            return self._run_first(task)
         except BaseException:
-            if task is not None and not task.done():  # Ctrl-C, from whatever the loop was running
-                task.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    self.loop.run_until_complete(task)
+            if task is not None:
+                self._give_up(task)
             raise
         finally:
             self._hand_over()
+
+    def _give_up(self, task: asyncio.Task[Any]) -> None:
+        self._first = None
+        if not task.done():  # Ctrl-C, from whatever the loop was running
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                self.loop.run_until_complete(task)
+        elif not task.cancelled():
+            task.exception()  # it is being raised: nobody is to be told that it was not
+
+    def _run_first(self, task: asyncio.Task[T]) -> T:
+        """Runs a task that stops the loop, as `run_until_complete` does, without a turn that nothing waits for.
+
+        Nothing comes before its first step, so nothing can cancel it before it could stop the loop.
+        """
+        while not task.done():
+            self.loop.run_forever()
+        if self._ready:  # what it leaves behind begins: a connection closes, a task starts
+            self.loop.call_soon(self.loop.stop)
+            self.loop.run_forever()
+        return task.result()
+
+    async def _stop_after(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await work
+        finally:
+            if self._first is work:  # one that was given up does not
+                self.loop.stop()
 
     def step(self, function: Callable[[], T]) -> T:
         """Calls a function while the loop does nothing else: at once where it stands still, else on it."""
@@ -135,6 +169,7 @@ class PersistentLoop:
     def _hand_over(self) -> None:
         """Lets another thread drive. One that is not counted yet will find the lock free by itself."""
         self.driven_by = 0
+        self._first = None
         self._driver.release()
         if self._followers:
             self._announce()

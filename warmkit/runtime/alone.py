@@ -5,9 +5,10 @@ less than an event loop. A plain function runs in the main thread, as under AWS'
 """
 
 import inspect
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from contextvars import Context as Variables
-from typing import Any
+from types import CoroutineType
+from typing import Any, cast
 
 from warmkit.environment import default_environment
 from warmkit.handler import WarmHandler
@@ -83,7 +84,7 @@ class Turns:
         variables = variables_of(received)
         set_trace_variable(received.trace_id)
         outcome = self._outcome(received, variables)
-        at_once(_awaited(post(self._api, received, outcome)))
+        at_once(post(self._api, received, outcome))
         if isinstance(outcome, Failure):
             variables.run(self._tell, outcome)
         if leaves_work(variables):
@@ -112,7 +113,7 @@ class Turns:
         return result
 
     def _run_in_time(self, work: Awaitable[Any], context: Context, variables: Variables) -> object:
-        limited = in_time(_awaited(work), context, self._host.loop)
+        limited = in_time(_coroutine(work), context, self._host.loop)
         return self._host.run(limited, context=variables)
 
     def _call_warm(
@@ -123,6 +124,10 @@ class Turns:
             work = handler.invoke_in(environment, event, context)
             return self._host.run(work, context=variables)
         return variables.run(handler.call_beside, environment, event, context, self._host)
+
+
+def _coroutine(work: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
+    return cast("Any", work) if type(work) is CoroutineType else _awaited(work)
 
 
 async def _awaited(work: Awaitable[Any]) -> Any:

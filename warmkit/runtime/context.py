@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, cast
 
 from warmkit.clock import SystemClock
@@ -14,6 +15,13 @@ from warmkit.runtime.failure import RuntimeFailureError
 from warmkit.runtime.protocol import Received
 
 _clock = SystemClock()
+_FACTS = (
+    "FUNCTION_NAME",
+    "FUNCTION_VERSION",
+    "FUNCTION_MEMORY_SIZE",
+    "LOG_GROUP_NAME",
+    "LOG_STREAM_NAME",
+)
 _W3C = ("traceparent", "tracestate", "baggage")
 
 
@@ -62,11 +70,13 @@ class Context:
         self.aws_request_id = received.request_id
         self.invoked_function_arn = received.function_arn
         self.tenant_id = received.tenant_id or None
-        self.function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
-        self.function_version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION")
-        self.memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-        self.log_group_name = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
-        self.log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
+        (
+            self.function_name,
+            self.function_version,
+            self.memory_limit_in_mb,
+            self.log_group_name,
+            self.log_stream_name,
+        ) = _function()
         w3c = client.pop("w3c", None) if client is not None else None
         self._w3c: dict[str, Any] = w3c if isinstance(w3c, dict) else {}
         self.client_context = None if client is None else ClientContext(client)
@@ -89,6 +99,12 @@ class Context:
         return (
             f"Context(aws_request_id={self.aws_request_id!r}, function_name={self.function_name!r})"
         )
+
+
+@cache
+def _function() -> tuple[str | None, ...]:
+    """Which function this is: the same for all of its invocations."""
+    return tuple(os.environ.get(f"AWS_LAMBDA_{name}") for name in _FACTS)
 
 
 def _read(text: str, what: str) -> dict[str, Any] | None:

@@ -4,8 +4,7 @@ For the main thread, which a signal interrupts in the middle of whatever it does
 """
 
 import signal
-from collections.abc import Generator
-from contextlib import contextmanager
+from typing import Self
 
 FINISH = 0.05
 """Seconds for the invocation under way to finish, once the end has been announced."""
@@ -35,16 +34,17 @@ class Ending:
         """From now on what is under way may finish first."""
         self._at_once = False
 
-    @contextmanager
-    def at_once(self) -> Generator[None]:
-        """While the block runs, nothing is under way."""
+    def at_once(self) -> Self:
+        """While the `with` block that this is for runs, nothing is under way."""
+        return self
+
+    def __enter__(self) -> None:
         self._at_once = True
         if self.announced:
             raise EndedError
-        try:
-            yield
-        finally:
-            self._at_once = False
+
+    def __exit__(self, *_: object) -> None:
+        self._at_once = False
 
     def over(self) -> None:
         """Nothing interrupts any more: what comes now is the close."""

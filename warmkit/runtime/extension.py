@@ -19,7 +19,7 @@ async def register(line: Line) -> bool:
     """
     try:
         answer = await line.exchange(protocol.REGISTER, limit=1.0)
-        identifier = answer.headers.get("lambda-extension-identifier", "")
+        identifier = answer.headers.get(b"lambda-extension-identifier", b"").decode("latin-1")
         if answer.status == 200 and identifier:  # noqa: PLR2004  OK
             await line.leave(protocol.next_event(identifier))
             return True

@@ -10,32 +10,36 @@ import httptools
 
 MAX_HEADERS, MAX_BODY = 1 << 20, 64 << 20
 """Bytes of an answer. Lambda's own limits are 1 MB and 6 MB."""
+_NONE: Mapping[str, str] = {}
 
 
-class Request(NamedTuple):
-    """What is sent.
+class Request:
+    """What is sent: bytes, but for the host. It can be sent any number of times.
 
-    Attributes:
+    Args:
         method: Such as "GET".
         path: From the first slash on.
-        headers: Beside the host and the length of the body.
+        headers: Beside the host and the length of the body; Latin-1.
         body: The whole body; None: it follows in chunks.
     """
 
-    method: str
-    path: str
-    headers: Mapping[str, str] = {}
-    body: bytes | None = b""
+    __slots__ = ("_body", "_first", "_headers")
 
-    def encode(self, address: str) -> bytes:
+    def __init__(
+        self, method: str, path: str, headers: Mapping[str, str] = _NONE, body: bytes | None = b""
+    ) -> None:
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        if body is None:
+            lines = f"{lines}Transfer-Encoding: chunked\r\n"
+        elif body or method == "POST":
+            lines = f"{lines}Content-Length: {len(body)}\r\n"
+        self._first = f"{method} {path} HTTP/1.1\r\nHost: ".encode()
+        self._headers = f"\r\n{lines}\r\n".encode("latin-1")
+        self._body = body or b""
+
+    def encode(self, host: bytes) -> bytes:
         """Returns the bytes to send to "host:port"."""
-        lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {address}"]
-        lines += [f"{name}: {value}" for name, value in self.headers.items()]
-        if self.body is None:
-            lines.append("Transfer-Encoding: chunked")
-        elif self.body or self.method == "POST":
-            lines.append(f"Content-Length: {len(self.body)}")
-        return "\r\n".join([*lines, "", ""]).encode() + (self.body or b"")
+        return b"".join((self._first, host, self._headers, self._body))
 
 
 class Answer(NamedTuple):
@@ -43,12 +47,12 @@ class Answer(NamedTuple):
 
     Attributes:
         status: The HTTP status.
-        headers: By name in lower case.
+        headers: By name in lower case, as they came; what was said twice is joined with a comma.
         body: The whole body.
     """
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[bytes, bytes]
     body: bytes
 
 
@@ -67,7 +71,9 @@ class Parser:
         self.keeps_alive = True
         self._parser = httptools.HttpResponseParser(self)
         self._answer: Answer | None = None
-        self._forget()
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._received = 0
 
     def feed(self, data: bytes) -> Answer | None:
         """Returns the answer, if it is whole with these bytes.
@@ -83,7 +89,19 @@ class Parser:
                 why = error.__context__ or error
                 raise ExchangeError(f"the answer is no HTTP that we take: {why}") from None
         answer, self._answer = self._answer, None
+        if answer is None:
+            self._limit(len(data))
+        else:
+            self._received = 0
         return answer
+
+    def _limit(self, more: int) -> None:
+        """Counts what came and made no whole answer."""
+        self._received += more
+        if not self._body and self._received > MAX_HEADERS:
+            raise ExchangeError(f"the answer has more than {MAX_HEADERS} bytes of headers")
+        if self._received > MAX_HEADERS + MAX_BODY:
+            raise ExchangeError(f"the answer has more than {MAX_BODY} bytes of body")
 
     # -- what the parser calls
 
@@ -92,25 +110,25 @@ class Parser:
             raise ExchangeError("the peer spoke unasked")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > MAX_HEADERS:
-            raise ExchangeError(f"more than {MAX_HEADERS} bytes of headers")
-        self._headers[name.decode("latin-1").lower()] = value.decode("utf-8", "replace")
+        self._headers.append((name, value))
 
     def on_body(self, body: bytes) -> None:
-        self._body_bytes += len(body)
-        if self._body_bytes > MAX_BODY:
-            raise ExchangeError(f"more than {MAX_BODY} bytes of body")
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        status = self._parser.get_status_code()
+        status: int = self._parser.get_status_code()
         if status >= 200:  # noqa: PLR2004  1xx announces the answer
-            self._answer = Answer(status, self._headers, b"".join(self._body))
+            self._answer = Answer(status, _by_name(self._headers), b"".join(self._body))
             self.keeps_alive = self._parser.should_keep_alive()
-        self._forget()
+        self._headers, self._body = [], []
 
-    def _forget(self) -> None:
-        self._headers: dict[str, str] = {}
-        self._body: list[bytes] = []
-        self._header_bytes = self._body_bytes = 0
+
+def _by_name(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    headers = {name.lower(): value for name, value in pairs}
+    if len(headers) == len(pairs):
+        return headers
+    joined: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        known = joined.get(name.lower())
+        joined[name.lower()] = value if known is None else known + b", " + value
+    return joined

@@ -6,7 +6,7 @@ It knows neither connections nor signals.
 import asyncio
 import inspect
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context as Variables
 from contextvars import copy_context
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -92,7 +92,7 @@ def write(result: object) -> Written:
     return Written(*write_result(result))
 
 
-def post(api: Api, received: Received, outcome: Written | Failure) -> Awaitable[None]:
+def post(api: Api, received: Received, outcome: Written | Failure) -> Coroutine[Any, Any, None]:
     """Returns what sends the outcome."""
     if isinstance(outcome, Failure):
         return api.fail(received, outcome)

@@ -7,6 +7,7 @@ that no answer is taken for the next one's.
 import asyncio
 import select
 import socket
+import struct
 import threading
 from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar, cast
@@ -17,7 +18,7 @@ from warmkit.runtime.http import Answer, ExchangeError, Parser, Request
 T = TypeVar("T")
 
 _clock = SystemClock()
-_CHUNK = 1 << 16
+_CHUNK = 1 << 14
 
 
 class Line(Protocol):
@@ -65,6 +66,10 @@ def split(address: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def _too_late(limit: float) -> TimeoutError:
+    return TimeoutError(f"no answer within {limit:g} s")
+
+
 # -- where no loop runs
 
 
@@ -72,48 +77,32 @@ class BlockingLine:
     """A line for a thread that has nothing else to do. Its coroutines never suspend: see `at_once`."""
 
     def __init__(self, address: str) -> None:
-        self._address = address
-        self._socket: socket.socket | None = None
-        self._parser = Parser()
+        self._address = split(address)
+        self._host = address.encode()
+        self._pipe: _Pipe | None = None
 
     async def exchange(self, request: Request, *, limit: float | None = None) -> Answer:
         """Sends a request and returns its answer. Errors are those of every line."""
-        ends = None if limit is None else _clock.read().monotonic + limit
-        connection = self._open(limit)
+        pipe = self._open(limit)
         try:
-            connection.settimeout(limit)
-            connection.sendall(request.encode(self._address))
-            answer = self._read(connection, ends)
+            answer = pipe.exchange(request.encode(self._host), limit)
         except BaseException:
             self.close()
             raise
-        if not self._parser.keeps_alive:
+        if not pipe.keeps_alive:
             self.close()
         return answer
 
-    def _open(self, limit: float | None) -> socket.socket:
-        if self._socket is not None and _speaks_unasked(self._socket):
+    def _open(self, limit: float | None) -> "_Pipe":
+        if self._pipe is not None and self._pipe.speaks_unasked():
             self.close()
-        if self._socket is None:
-            self._socket = socket.create_connection(split(self._address), limit)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._parser = Parser()
-        return self._socket
-
-    def _read(self, connection: socket.socket, ends: float | None) -> Answer:
-        while True:
-            data = connection.recv(_CHUNK)
-            if not data:
-                raise ExchangeError("the connection was lost: closed by the peer")
-            answer = self._parser.feed(data)
-            if answer is not None:
-                return answer
-            if ends is not None:
-                connection.settimeout(max(0.001, ends - _clock.read().monotonic))
+        if self._pipe is None:
+            self._pipe = _Pipe(socket.create_connection(self._address, limit))
+        return self._pipe
 
     async def leave(self, request: Request) -> None:
         """Sends a request of which nobody reads the answer, and keeps the connection."""
-        self._open(None).sendall(request.encode(self._address))
+        self._open(None).send(request.encode(self._host))
 
     async def pause(self, seconds: float) -> None:
         """Waits, in such a way that a signal is noticed."""
@@ -121,16 +110,86 @@ class BlockingLine:
 
     def close(self) -> None:
         """Drops the connection."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
 
 
-def _speaks_unasked(connection: socket.socket) -> bool:
-    """Whether anything has arrived, an end included, on a connection that awaits nothing."""
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    return bool(poll.poll(0))
+class _Pipe:
+    """One connection of a `BlockingLine`: as few system calls as can be.
+
+    The time limit is the kernel's, and stays set for the next exchange; one that has no limit begins again when it passes.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(None)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = connection
+        self._parser = Parser()
+        self._limit = 0.0  # which the kernel takes for none
+        self._unasked = select.poll()
+        self._unasked.register(connection, select.POLLIN)
+
+    @property
+    def keeps_alive(self) -> bool:
+        """It can carry another exchange."""
+        return self._parser.keeps_alive
+
+    def speaks_unasked(self) -> bool:
+        """Whether anything has arrived, an end included, while nothing is awaited."""
+        return bool(self._unasked.poll(0))
+
+    def exchange(self, message: bytes, limit: float | None) -> Answer:
+        if limit is None:
+            return self._exchange(message, None)
+        try:
+            self._let_wait(limit)
+            return self._exchange(message, _clock.read().monotonic + limit)
+        except (BlockingIOError, _TimeIsUpError):
+            raise _too_late(limit) from None
+
+    def _exchange(self, message: bytes, ends: float | None) -> Answer:
+        self.send(message, ends)
+        while True:
+            try:
+                data = self._socket.recv(_CHUNK)
+            except BlockingIOError:
+                if ends is None:
+                    continue
+                raise
+            if not data:
+                raise ExchangeError("the connection was lost: closed by the peer")
+            answer = self._parser.feed(data)
+            if answer is not None:
+                return answer
+            self._let_wait_until(ends)
+
+    def send(self, message: bytes, ends: float | None = None) -> None:
+        sent = self._socket.send(message)
+        while sent < len(message):  # a signal came, or it waited for the peer as long as it may
+            self._let_wait_until(ends)
+            sent += self._socket.send(memoryview(message)[sent:])
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _let_wait_until(self, ends: float | None) -> None:
+        if ends is not None:
+            left = ends - _clock.read().monotonic
+            if left <= 0:
+                raise _TimeIsUpError
+            self._let_wait(left)
+
+    def _let_wait(self, seconds: float) -> None:
+        if seconds != self._limit:
+            self._limit = seconds
+            timeval = struct.pack("@ll", int(seconds), max(1, int(seconds % 1 * 1e6)))
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                self._socket.setsockopt(socket.SOL_SOCKET, option, timeval)
+
+
+class _TimeIsUpError(Exception):
+    """An exchange took as long as it may."""
 
 
 # -- on the event loop
@@ -140,20 +199,24 @@ class LoopLine:
     """A line for one task of the running loop. Cancelling an exchange drops the connection."""
 
     def __init__(self, address: str) -> None:
-        self._address = address
+        self._address = split(address)
+        self._host = address.encode()
         self._wire: _Wire | None = None
 
     async def exchange(self, request: Request, *, limit: float | None = None) -> Answer:
         """Sends a request and returns its answer. Errors are those of every line."""
         if limit is None:
-            return await (await self._open()).exchange(request.encode(self._address))
-        async with asyncio.timeout(limit):
-            return await (await self._open()).exchange(request.encode(self._address))
+            return await (await self._open()).exchange(request.encode(self._host))
+        try:
+            async with asyncio.timeout(limit):
+                return await (await self._open()).exchange(request.encode(self._host))
+        except TimeoutError:
+            raise _too_late(limit) from None
 
     async def _open(self) -> "_Wire":
         if self._wire is None or self._wire.is_over:
             loop = asyncio.get_running_loop()
-            _, self._wire = await loop.create_connection(_Wire, *split(self._address))
+            _, self._wire = await loop.create_connection(_Wire, *self._address)
         return self._wire
 
     async def upload(self, request: Request) -> "Upload":
@@ -163,11 +226,11 @@ class LoopLine:
             OSError: The peer cannot be reached.
         """
         wire = await self._open()
-        return Upload(wire, wire.begin(request.encode(self._address)))
+        return Upload(wire, wire.begin(request.encode(self._host)))
 
     async def leave(self, request: Request) -> None:
         """Sends a request of which nobody reads the answer, and keeps the connection."""
-        (await self._open()).send(request.encode(self._address))
+        (await self._open()).send(request.encode(self._host))
 
     async def pause(self, seconds: float) -> None:
         """Waits."""

@@ -20,12 +20,21 @@ def read_event(body: bytes, content_type: str) -> Any:
     Raises:
         RuntimeFailureError: It is said to be JSON, and is not.
     """
-    if content_type.partition(";")[0].strip().lower() not in ("", JSON):
+    if content_type != JSON and content_type.partition(";")[0].strip().lower() not in ("", JSON):
         return body
     try:
-        return json.loads(body)
+        return _from_json(body)
     except (ValueError, RecursionError) as error:
         raise RuntimeFailureError("UnmarshalError", f"Unable to unmarshal input: {error}") from None
+
+
+def _from_json(body: bytes) -> Any:
+    try:
+        return json.loads(body.decode())
+    except (
+        ValueError
+    ):  # UTF-16, a byte order mark, half a surrogate pair: what JSON may be, and never is
+        return json.loads(body)
 
 
 def write_result(result: Any) -> tuple[bytes, str]:
@@ -59,9 +68,7 @@ def _as_json(result: object) -> bytes:
 
 def _dumped(result: object, *, ensure_ascii: bool) -> str:
     try:
-        return json.dumps(
-            result, ensure_ascii=ensure_ascii, allow_nan=False, default=_refuse_to_guess
-        )
+        return (_ascii if ensure_ascii else _unicode)(result)
     except _NumberFoundError:
         return _with_decimals(result, ensure_ascii=ensure_ascii)
 
@@ -91,6 +98,12 @@ def _refuse_to_guess(value: object) -> object:
     if _is_decimal(value):
         raise _NumberFoundError
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+_unicode, _ascii = [
+    json.JSONEncoder(ensure_ascii=ascii_, allow_nan=False, default=_refuse_to_guess).encode
+    for ascii_ in (False, True)
+]
 
 
 def _is_decimal(value: object) -> bool:

@@ -23,6 +23,7 @@ OVER = frozenset({400, 403, 410})
 """Answers that mean: this invocation is not open (any more). The platform has moved on, and so do we."""
 
 
+_ECHOED = "Lambda-Runtime-Invocation-Id"
 _ID = re.compile(r"[\w.:~-]{1,256}", re.ASCII)
 """What may stand in a path as it is."""
 _MILLISECONDS = re.compile(r"[0-9]{1,18}")
@@ -67,8 +68,8 @@ def read_invocation(answer: Answer) -> Received:
         ProtocolError: It has no request id or no deadline.
     """
     said = answer.headers
-    request_id = said.get("lambda-runtime-aws-request-id", "")
-    deadline = said.get("lambda-runtime-deadline-ms", "")
+    request_id = _text(said.get(b"lambda-runtime-aws-request-id", b"")).strip()
+    deadline = _text(said.get(b"lambda-runtime-deadline-ms", b"")).strip()
     if not _ID.fullmatch(request_id):
         raise ProtocolError(f"an invocation came with the request id {request_id[:50]!r}")
     if not _MILLISECONDS.fullmatch(deadline):
@@ -77,20 +78,23 @@ def read_invocation(answer: Answer) -> Received:
         request_id,
         int(deadline),
         answer.body,
-        content_type=said.get("content-type", ""),
-        function_arn=said.get("lambda-runtime-invoked-function-arn", ""),
-        trace_id=said.get("lambda-runtime-trace-id", ""),
-        tenant_id=said.get("lambda-runtime-aws-tenant-id", ""),
-        client_context=said.get("lambda-runtime-client-context", ""),
-        cognito_identity=said.get("lambda-runtime-cognito-identity", ""),
-        invocation_id=said.get("lambda-runtime-invocation-id", ""),
+        _text(said.get(b"content-type", b"")),
+        _text(said.get(b"lambda-runtime-invoked-function-arn", b"")),
+        _text(said.get(b"lambda-runtime-trace-id", b"")),
+        _text(said.get(b"lambda-runtime-aws-tenant-id", b"")),
+        _text(said.get(b"lambda-runtime-client-context", b"")),
+        _text(said.get(b"lambda-runtime-cognito-identity", b"")),
+        said.get(b"lambda-runtime-invocation-id", b"").decode("latin-1"),  # goes back as it came
     )
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
 
 
 def response(received: Received, body: bytes, content_type: str) -> Request:
     """Returns the answer to an invocation."""
-    headers = {"Content-Type": content_type, **_echo(received)}
-    return Request("POST", f"{_RUNTIME}/invocation/{received.request_id}/response", headers, body)
+    return _about(received, "response", {"Content-Type": content_type}, body)
 
 
 def streamed_response(received: Received, content_type: str) -> Request:
@@ -99,20 +103,23 @@ def streamed_response(received: Received, content_type: str) -> Request:
         "Content-Type": content_type,
         "Lambda-Runtime-Function-Response-Mode": "streaming",
         "Trailer": TRAILERS,
-        **_echo(received),
     }
-    path = f"{_RUNTIME}/invocation/{received.request_id}/response"
-    return Request("POST", path, headers, body=None)
+    return _about(received, "response", headers, None)
 
 
 def error(received: Received, failure: Failure) -> Request:
     """Returns the report that an invocation failed."""
-    headers = {**_error_headers(failure), **_echo(received)}
+    headers = _error_headers(failure)
     cause = failure.xray_cause()
     if cause:
         headers["Lambda-Runtime-Function-XRay-Error-Cause"] = cause
-    body = failure.body(received.request_id)
-    return Request("POST", f"{_RUNTIME}/invocation/{received.request_id}/error", headers, body)
+    return _about(received, "error", headers, failure.body(received.request_id))
+
+
+def _about(received: Received, what: str, headers: dict[str, str], body: bytes | None) -> Request:
+    if received.invocation_id:
+        headers[_ECHOED] = received.invocation_id
+    return Request("POST", f"{_RUNTIME}/invocation/{received.request_id}/{what}", headers, body)
 
 
 def init_error(failure: Failure) -> Request:
@@ -125,11 +132,6 @@ def _error_headers(failure: Failure) -> dict[str, str]:
         "Content-Type": "application/vnd.aws.lambda.error+json",
         "Lambda-Runtime-Function-Error-Type": failure.kind,
     }
-
-
-def _echo(received: Received) -> dict[str, str]:
-    known = received.invocation_id
-    return {"Lambda-Runtime-Invocation-Id": known} if known else {}
 
 
 # -- the Extensions API

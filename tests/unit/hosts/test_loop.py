@@ -103,6 +103,63 @@ def test_a_synchronous_handler_sees_its_facts_and_the_outcome_reaches_its_transa
     assert seen == ["commit", "roll back: bad"]
 
 
+def test_what_a_call_leaves_behind_begins_before_the_loop_stands_still():
+    begun = []
+
+    async def beginning(number):
+        begun.append(number)
+
+    @warm_handler
+    async def handler(event):
+        loop = asyncio.get_running_loop()
+        loop.call_soon(begun.append, f"callback {event}")
+        left.append(loop.create_task(beginning(event)))
+
+    left = []
+    for number in (1, 2):
+        handler(number)
+        assert begun[-2:] == [f"callback {number}", number]
+    handler.close()
+
+
+def test_a_call_that_is_cancelled_before_it_begins_ends():
+    host = PersistentLoop()
+    host.loop.call_soon(lambda: [task.cancel() for task in asyncio.all_tasks(host.loop)])
+    with pytest.raises(asyncio.CancelledError):
+        host.run(asyncio.sleep(0))
+    host.loop.close()
+
+
+def test_a_call_that_was_given_up_does_not_stop_the_next_one():
+    """It ignores its cancellation until nobody has patience with it, and ends while another call waits."""
+    host = PersistentLoop()
+    gone_on = host.loop.create_future()
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    async def stubborn():
+        host.loop.call_soon(interrupt)
+        try:
+            await host.loop.create_future()
+        except asyncio.CancelledError:
+            host.loop.call_soon(interrupt)
+            with suppress(asyncio.CancelledError):
+                await gone_on
+
+    async def next_one():
+        gone_on.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return "whole"
+
+    with pytest.raises(KeyboardInterrupt):
+        host.run(stubborn())
+    host.loop.call_soon(int)  # something that waits for its turn
+    assert host.run(next_one()) == "whole"
+    host.loop.close()
+
+
 def test_a_failed_start_is_raised_and_tried_again_by_the_next_call():
     db = FakeResource("db", starts=[OSError("refused")])
 

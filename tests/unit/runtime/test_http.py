@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lambda_platform import Cut, Platform, answer, until
 
 from warmkit.runtime import http
-from warmkit.runtime.http import ExchangeError, Request
+from warmkit.runtime.http import ExchangeError, Parser, Request
 from warmkit.runtime.lines import BlockingLine, LoopLine, at_once
 
 GET = Request("GET", "/x")
@@ -40,7 +40,7 @@ async def once(line, platform):
 def test_an_answer_has_status_headers_in_lower_case_and_body():
     assert talk(once, answer(418, b"short", X_Kind="Teapot")) == (
         418,
-        {"content-length": "5", "x-kind": "Teapot"},
+        {b"content-length": b"5", b"x-kind": b"Teapot"},
         b"short",
     )
 
@@ -140,17 +140,35 @@ def test_an_announcement_is_not_the_answer():
     early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX-Early: 1\r\n\r\n"
     assert talk(once, [early, answer(201, X_Late="1")]) == (
         201,
-        {"content-length": "0", "x-late": "1"},
+        {b"content-length": b"0", b"x-late": b"1"},
         b"",
     )
 
 
-@pytest.mark.parametrize(("limit", "message"), [("MAX_BODY", "body"), ("MAX_HEADERS", "headers")])
-def test_an_answer_without_end_is_cut_off(limit, message, monkeypatch):
-    monkeypatch.setattr(http, limit, 100)
-    big = answer(body=b"x" * 200) if limit == "MAX_BODY" else answer(X_Long="x" * 200)
-    with pytest.raises(ExchangeError, match=f"more than 100 bytes of {message}"):
-        talk(once, big)
+ENDLESS = {
+    "headers": [b"HTTP/1.1 200 Fine\r\n", b"X-More: and more\r\n"],
+    "announcements": [b"", b"HTTP/1.1 100 Continue\r\n\r\n"],
+    "one header": [b"HTTP/1.1 200 Fine\r\nX-Long: ", b"and longer"],
+    "body": [b"HTTP/1.1 200 Fine\r\nContent-Length: 99999999\r\n\r\n", b"and more"],
+    "chunks": [b"HTTP/1.1 200 Fine\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"],
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_an_answer_without_end_is_cut_off(kind, monkeypatch):
+    monkeypatch.setattr(http, "MAX_HEADERS", 300)
+    monkeypatch.setattr(http, "MAX_BODY", 1000)
+    first, more = ENDLESS[kind]
+    parser = Parser()
+    assert parser.feed(first) is None
+    limit = "1000 bytes of body" if kind in {"body", "chunks"} else "300 bytes of headers"
+    with pytest.raises(ExchangeError, match=f"more than {limit}"):
+        assert not any(map(parser.feed, [more] * 2000))
+
+
+def test_what_is_said_twice_is_joined():
+    twice = answer(X_Kind="Cup").replace(b"X-Kind: Cup", b"X-Kind: Cup\r\nx-kind: Pot")
+    assert talk(once, twice).headers[b"x-kind"] == b"Cup, Pot"
 
 
 def test_what_is_said_unasked_ends_the_connection():
@@ -225,6 +243,13 @@ class Elsewhere:
         self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join()
 
+    def late(self):
+        """Returns a future of the platform's loop."""
+        return asyncio.Future(loop=self._loop)
+
+    def let_go(self, late, item):
+        self._loop.call_soon_threadsafe(late.set_result, item)
+
     def exchange(self, **options):
         return at_once(self.line.exchange(GET, **options))
 
@@ -257,18 +282,75 @@ def test_a_blocking_line_is_opened_anew_after_what_is_no_answer(said):
 def test_a_blocking_line_takes_nothing_for_the_answer_that_was_there_before(first):
     with Elsewhere(first, answer(body=b"2")) as there:
         assert there.exchange().body == b"1"
-        waiting = there.line._socket
-        if waiting is not None:
-            select.select([waiting], [], [])  # what was said unasked, or the end, has arrived
+        pipe = there.line._pipe
+        if pipe is not None:
+            select.select([pipe._socket], [], [])  # what was said unasked, or the end, has arrived
         assert (there.exchange().body, there.platform.connections) == (b"2", 2)
 
 
-@pytest.mark.parametrize("said", [b"", [b"HTTP/1.1 200 OK\r\n"]])
-def test_a_blocking_line_waits_no_longer_than_it_may(said):
+DRIP = [b"HTTP/1.1 200 OK\r\nX-Drip: ", *[b"drop"] * 100_000]
+
+
+@pytest.mark.parametrize("said", [b"", [b"HTTP/1.1 200 OK\r\n"], DRIP])
+@pytest.mark.parametrize("kind", [BlockingLine, LoopLine])
+def test_a_line_waits_no_longer_than_it_may(kind, said):
     with Elsewhere(said, answer(body=b"2")) as there:
-        with pytest.raises(TimeoutError):
-            there.exchange(limit=0.01)
-        assert (there.exchange().body, there.platform.connections) == (b"2", 2)
+        line = kind(there.platform.address)
+
+        async def scenario():
+            with pytest.raises(TimeoutError, match=r"no answer within 0\.05 s"):
+                await line.exchange(GET, limit=0.05)
+            body = (await line.exchange(GET)).body
+            line.close()
+            return body
+
+        assert asyncio.run(scenario()) == b"2"
+        assert there.platform.connections == 2
+
+
+def test_a_blocking_line_that_had_a_limit_waits_without_one_however_long():
+    with Elsewhere() as there:
+        late = there.late()
+        there.platform.put(answer(body=b"1"), late)
+        assert there.exchange(limit=0.01).body == b"1"
+        pipe = there.line._pipe
+        waits = []
+
+        class Socket:
+            """Lets the answer go once the kernel's limit has passed."""
+
+            def recv(self, size):
+                try:
+                    return real.recv(size)
+                except BlockingIOError:
+                    if not waits:
+                        there.let_go(late, answer(body=b"2"))
+                    waits.append("again")
+                    raise
+
+            def send(self, message):
+                return real.send(message)
+
+            def close(self):
+                real.close()
+
+        real, pipe._socket = pipe._socket, Socket()
+        assert there.exchange().body == b"2"
+        assert waits
+
+
+def test_a_large_request_is_sent_whole_to_a_peer_that_reads_slowly():
+    with Elsewhere(answer(body=b"2")) as there:
+        body = bytes(range(256)) * 40_000
+        assert at_once(there.line.exchange(Request("POST", "/x", {}, body), limit=30)).status == 202
+        assert there.platform.posts()[0].body == body
+
+
+def test_a_peer_that_reads_nothing_is_not_waited_for_for_ever():
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        line = BlockingLine(f"127.0.0.1:{deaf.getsockname()[1]}")
+        with pytest.raises(TimeoutError, match=r"no answer within 0\.01 s"):
+            at_once(line.exchange(Request("POST", "/x", {}, bytes(1 << 24)), limit=0.01))
 
 
 def test_a_coroutine_that_suspends_is_not_run_at_once():
