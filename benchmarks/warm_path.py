@@ -57,14 +57,7 @@ def make_resource() -> Resource[object]:
     return resource(check=check, check_after=60.0, alive=alive)(object)
 
 
-@warm_handler(
-    db=make_resource(),
-    s3=make_resource(),
-    pricing=make_resource(),
-    trace=make_resource(),
-    config=make_resource(),
-)
-async def warm(  # noqa: PLR0917  a handler with five resources
+async def handler(  # noqa: PLR0917  a handler with five resources
     event: dict[str, int],
     context: object,
     db: object,
@@ -76,6 +69,9 @@ async def warm(  # noqa: PLR0917  a handler with five resources
     return event["id"]
 
 
+resources = {name: make_resource() for name in ("db", "s3", "pricing", "trace", "config")}
+warm = warm_handler(**resources)(handler)
+without_deadline = warm_handler(deadline_margin=None, **resources)(handler)
 loop = asyncio.new_event_loop()
 db, s3, pricing, trace, config = (object() for _ in range(5))
 
@@ -87,6 +83,10 @@ async def by_hand(event: dict[str, int], context: object) -> int:
 
 def call_warm() -> object:
     return warm(EVENT, CONTEXT)
+
+
+def call_without_deadline() -> object:
+    return without_deadline(EVENT, CONTEXT)
 
 
 def call_by_hand() -> object:
@@ -112,23 +112,38 @@ def interleave(a: Call, b: Call) -> tuple[list[float], list[float]]:
 
 
 def main() -> int:
-    for call in (call_warm, call_by_hand):  # cold start, and the interpreter's own warm-up
+    for call in (
+        call_warm,
+        call_without_deadline,
+        call_by_hand,
+    ):  # cold start, and the interpreter's own warm-up
         time_block(call)
         assert call() == 1
     gc.collect()
     gc.freeze()
     warm_us, by_hand_us = interleave(call_warm, call_by_hand)
+    guarded_us, unguarded_us = interleave(call_warm, call_without_deadline)
     again_us, once_more_us = interleave(call_warm, call_warm)
     added = [a - b for a, b in zip(warm_us, by_hand_us, strict=True)]
+    deadline = [a - b for a, b in zip(guarded_us, unguarded_us, strict=True)]
     noise = [a - b for a, b in zip(again_us, once_more_us, strict=True)]
     figures = {
         "warmkit_us": statistics.median(warm_us),
         "by_hand_us": statistics.median(by_hand_us),
         "added_us": statistics.median(added),
+        "deadline_us": statistics.median(deadline),
         "a_against_a_us": statistics.median(noise),
     }
     save(
-        figures, {"warmkit": warm_us, "by_hand": by_hand_us, "a": again_us, "a_again": once_more_us}
+        figures,
+        {
+            "warmkit": warm_us,
+            "by_hand": by_hand_us,
+            "warmkit_guarded": guarded_us,
+            "warmkit_unguarded": unguarded_us,
+            "a": again_us,
+            "a_again": once_more_us,
+        },
     )
     report(figures)
     statistics_ = warm.environment.statistics.resources
@@ -161,6 +176,7 @@ def report(figures: dict[str, float]) -> None:
     print(f"  warmkit                       {figures['warmkit_us']:7.2f} us")
     print(f"  by hand, on a kept loop       {figures['by_hand_us']:7.2f} us")
     print(f"  added by warmkit              {figures['added_us']:7.2f} us   (at most {LIMIT_US:g})")
+    print(f"  of this, the deadline         {figures['deadline_us']:7.2f} us")
     print(f"  A against A (noise)           {figures['a_against_a_us']:7.2f} us")
 
 

@@ -11,6 +11,7 @@ from warmkit.errors import (
     CheckError,
     CloseError,
     CyclicDependencyError,
+    DeadlineError,
     DefinitionError,
     EnvironmentClosedError,
     InsideLoopError,
@@ -30,9 +31,11 @@ from warmkit.events import Call, Event, EventKind, Observer, State
 from warmkit.handler import WarmHandler, warm_handler
 from warmkit.inject import Context, Invocation, Lazy
 from warmkit.resource import Resource, resource
+from warmkit.visit import after_response
 
 if TYPE_CHECKING:
     from warmkit.hosts.platform import concurrency, identity
+    from warmkit.stream import HttpPrelude
 
 __all__ = [
     "Call",
@@ -41,11 +44,13 @@ __all__ = [
     "CloseError",
     "Context",
     "CyclicDependencyError",
+    "DeadlineError",
     "DefinitionError",
     "Environment",
     "EnvironmentClosedError",
     "Event",
     "EventKind",
+    "HttpPrelude",
     "InsideLoopError",
     "Invocation",
     "Lazy",
@@ -68,6 +73,7 @@ __all__ = [
     "WarmkitError",
     "WrongLoopError",
     "YieldError",
+    "after_response",
     "concurrency",
     "gap",
     "identity",
@@ -76,9 +82,17 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name in ("concurrency", "identity"):  # about the host: not needed to declare anything
-        from warmkit.hosts import platform
+_LATE = {
+    "concurrency": "warmkit.hosts.platform",
+    "identity": "warmkit.hosts.platform",
+    "HttpPrelude": "warmkit.stream",
+}
+"""What is not needed to declare anything, and where it is."""
 
-        return getattr(platform, name)
+
+def __getattr__(name: str) -> object:
+    if name in _LATE:
+        import importlib
+
+        return getattr(importlib.import_module(_LATE[name]), name)
     raise AttributeError(f"module 'warmkit' has no attribute {name!r}")

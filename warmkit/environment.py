@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, Token, copy_context
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from warmkit.clock import Clock, Reading, SystemClock, outlast
 from warmkit.errors import (
@@ -24,6 +24,9 @@ from warmkit.graph import check, check_stand_in
 from warmkit.lease import Lease
 from warmkit.live import LiveSet, Substitute
 from warmkit.resource import Resource, is_lasting, is_resource
+
+if TYPE_CHECKING:
+    from warmkit.deadline import Deadlines
 
 T = TypeVar("T")
 
@@ -104,6 +107,7 @@ class Environment:
         self.idle_since: Reading | None = None
         self._abandoned = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._deadlines: Deadlines | None = None
         self._teardown: asyncio.Task[list[ResourceError]] | None = None
         self._tokens: list[Token[Environment | None]] = []
 
@@ -205,10 +209,10 @@ class Environment:
     async def settle(self) -> None:
         """Ends what a freeze must not catch. Hosts await it when an invocation is over, before they say so.
 
-        Retired values are closed, and observers let go of what they keep (spans are exported). A host of
+        What was left for after the response is done, retired values are closed, and observers let go of what they keep (spans are exported). A host of
         your own that awaits `handler.invoke` does the same, once it has the result. What goes wrong is logged.
         """
-        if self.live.retired or self.live.settlers:
+        if self.live.unsettled:
             from warmkit.settle import settle
 
             await settle(self.live)
@@ -243,6 +247,16 @@ class Environment:
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """The event loop that it belongs to; None before its first use."""
         return self._loop
+
+    @property
+    def deadlines(self) -> "Deadlines":
+        """What ends invocations in its loop that run out of time."""
+        if self._deadlines is None:
+            from warmkit.deadline import Deadlines  # with the first invocation that has a deadline
+
+            assert self._loop is not None, "an invocation has joined it to one"
+            self._deadlines = Deadlines(self._loop)
+        return self._deadlines
 
     def join(self, loop: asyncio.AbstractEventLoop, context: Context | None = None) -> None:
         """Binds it to a loop at its first use, and refuses every other one afterwards.
@@ -332,13 +346,14 @@ class Environment:
         return self._teardown
 
     async def _tear_down(self, budget: float) -> list[ResourceError]:
-        from warmkit.settle import settle_observers  # most environments are never closed
+        from warmkit.settle import finish_works, settle_observers  # most are never closed
         from warmkit.teardown import tear_down
 
         now = asyncio.get_running_loop().time
         ends = now() + budget
         try:
-            return await tear_down(self.live.alive(), budget=budget)
+            await finish_works(self.live, seconds=budget / 3)
+            return await tear_down(self.live.alive(), budget=ends - now())
         finally:
             await self.live.stop_watching()
             await settle_observers(self.live.settlers, seconds=ends - now())

@@ -204,6 +204,27 @@ class TimeLimitError(WarmkitError, TimeoutError):
         return f"{self.what} took longer than {self.option} = {round(self.limit, 3):g} s"
 
 
+class DeadlineError(WarmkitError, TimeoutError):
+    """A handler was ended shortly before the platform would have ended the whole environment.
+
+    Attributes:
+        seconds: How long it was allowed to run.
+        margin: Seconds that were left then, for rolling back and for this answer.
+    """
+
+    def __init__(self, seconds: float, margin: float) -> None:
+        super().__init__(seconds, margin)
+        self.seconds = seconds
+        self.margin = margin
+
+    def __str__(self) -> str:
+        return (
+            f"the handler did not finish in {self.seconds:.3f} s and was ended {self.margin:.3f} s before the "
+            "platform would have ended its environment, with all connections.\n"
+            "  Give the function a longer timeout, or the handler less to do; deadline_margin= sets the margin."
+        )
+
+
 class YieldError(WarmkitError):
     """A generator resource did not yield exactly once."""
 

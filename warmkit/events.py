@@ -121,10 +121,10 @@ It may have two methods more: those of `Listener` and of `Settler`.
 
 
 class Listener(Protocol):
-    """An observer that is sometimes not there: asked at each invocation, until it says yes."""
+    """An observer that is sometimes not there: asked now and then, until it says yes."""
 
     def listens(self) -> bool:
-        """Whether it wants events."""
+        """Whether it wants events. Asked at an environment's first invocations, and later at every hundredth."""
         ...
 
 

@@ -5,18 +5,18 @@ It knows signatures and environments. Who calls, and on which loop, is the busin
 
 import inspect
 import os
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
 from contextvars import Context, copy_context
 from functools import partial, update_wrapper
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
 from warmkit.environment import BUDGET, Environment, current_environment, current_lease
-from warmkit.errors import DefinitionError
+from warmkit.errors import DefinitionError, UsageError
 from warmkit.events import Observer
 from warmkit.graph import Graph, wire
 from warmkit.inject import Wants, read_handler
 from warmkit.resource import Resource, is_lasting, is_resource
-from warmkit.visit import Visit
+from warmkit.visit import DEADLINE_MARGIN, Visit
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -48,8 +48,10 @@ class WarmHandler(Generic[R]):
         function: Callable[..., Any],
         resources: dict[str, Resource[Any]],
         observers: Iterable[Observer],
+        deadline_margin: float | None = DEADLINE_MARGIN,
     ) -> None:
         _refuse_wrong(function, resources)
+        _refuse_wrong_margin(deadline_margin)
         update_wrapper(self, function)
         self.__wrapped__: Callable[..., Any] = function
         self.__name__: str = getattr(function, "__name__", type(function).__name__)
@@ -59,6 +61,7 @@ class WarmHandler(Generic[R]):
         if callable(observers):
             raise DefinitionError("observers takes a list of functions.\n  Write: observers=[...]")
         self._observers = tuple(observers)
+        self.deadline_margin = deadline_margin
         self._serve: Callable[..., Any] | None = None
         self._order, self._for_itself = self._graph
         taken = [(need, need.resource) for need in needs if is_resource(need.resource)]
@@ -68,6 +71,7 @@ class WarmHandler(Generic[R]):
         plain = {parameter for parameter, _ in self._plain}
         self._special = [need for need in needs if need.parameter not in plain]
         self.is_async = inspect.iscoroutinefunction(function)
+        self.is_stream = inspect.isasyncgenfunction(function)
         if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # this import is the init phase
             from warmkit.hosts import loop
 
@@ -106,9 +110,13 @@ class WarmHandler(Generic[R]):
 
         Raises:
             InsideLoopError: An event loop runs in this thread: use `invoke`.
+            UsageError: The handler yields its response: use `stream`.
             StartError: A resource did not start.
+            DeadlineError: The handler ran out of time.
             Exception: Whatever the handler raises.
         """
+        if self.is_stream:
+            raise self._yields()
         if self._serve is None:
             from warmkit.hosts.loop import serve  # not before a synchronous host calls
 
@@ -138,7 +146,41 @@ class WarmHandler(Generic[R]):
 
         Args and errors are those of a call.
         """
+        if self.is_stream:
+            raise self._yields()
         return await self.invoke_in(current_environment(), event, context)
+
+    def stream(self, event: object, context: object = None) -> AsyncGenerator[Any, None]:
+        """Serves one invocation of an async generator in the running loop, and yields what it yields.
+
+        Read it to its end, or close it: `async with contextlib.aclosing(handler.stream(event, context)) as chunks`. One that
+        is closed before its end has failed, and is rolled back. Its deadline is the business of who reads.
+
+        Args:
+            event: Passed on as it is.
+            context: Passed on as it is.
+
+        Raises:
+            UsageError: The handler yields nothing: use `invoke`.
+            StartError: A resource did not start.
+            Exception: Whatever the handler raises.
+        """
+        if not self.is_stream:
+            raise UsageError(
+                f"handler {self._name} returns its response whole.\n  Write: await {self.__name__}.invoke(event, context)"
+            )
+        from warmkit.stream import stream
+
+        begin = partial(Visit, current_environment(), event, context, self._observers)
+        function = partial(self._function, *self._positional(event, context))
+        return stream(begin, self._arguments_for, function)
+
+    def _yields(self) -> UsageError:
+        return UsageError(
+            f"handler {self._name} yields its response, and here one whole response is taken.\n"
+            "  Serve it with `python -m warmkit.runtime`; AWS's Python runtime cannot stream.\n"
+            f"  In a test: [chunk async for chunk in {self.__name__}.stream(event, context)]"
+        )
 
     async def invoke_in(self, environment: Environment, event: object, context: object) -> R:
         """Serves one invocation in the running loop, which is the environment's.
@@ -156,9 +198,12 @@ class WarmHandler(Generic[R]):
             if not self.is_async:
                 result = await self._in_thread(event, context, arguments)
             elif self._takes_context:
-                result = await self._function(event, context, **arguments)
+                work = self._function(event, context, **arguments)
+                result = await visit.within(self.deadline_margin, work)
             else:
-                result = await self._function(event, **arguments)
+                result = await visit.within(
+                    self.deadline_margin, self._function(event, **arguments)
+                )
         except BaseException as error:
             await visit.end(error)
             raise
@@ -191,9 +236,10 @@ class WarmHandler(Generic[R]):
             arguments = host.step(lambda: self._arguments_if_fresh(visit))
             if arguments is None:
                 arguments = host.run(self._arguments_made_live(visit), context=shared)
-            result = shared.run(self._function, *self._positional(event, context), **arguments)
+            call = partial(self._function, *self._positional(event, context), **arguments)
+            result = shared.run(self._in_time, visit, call)
             if inspect.iscoroutine(result):  # an async def behind somebody's synchronous decorator
-                result = host.run(result, context=shared)
+                result = host.run(visit.within(self.deadline_margin, result), context=shared)
         except BaseException as error:
             host.run(visit.end(error), context=shared)
             raise
@@ -220,6 +266,10 @@ class WarmHandler(Generic[R]):
             group.arguments = self._arguments(visit)
         return group.arguments
 
+    async def _arguments_for(self, visit: Visit) -> dict[str, Any]:
+        arguments = self._arguments_if_fresh(visit)
+        return await self._arguments_made_live(visit) if arguments is None else arguments
+
     async def _arguments_made_live(self, visit: Visit) -> dict[str, Any]:
         """Makes every resource live and returns the injected arguments."""
         await visit.make_live(self._roots)
@@ -231,6 +281,15 @@ class WarmHandler(Generic[R]):
 
     def _positional(self, event: object, context: object) -> tuple[object, ...]:
         return (event, context) if self._takes_context else (event,)
+
+    def _in_time(self, visit: Visit, call: Callable[[], Any]) -> Any:
+        time = visit.time(self.deadline_margin)
+        if time is None:
+            return call()
+        from warmkit.hosts.alarm import Alarm
+
+        with Alarm(*time):
+            return call()
 
     async def _in_thread(self, event: object, context: object, arguments: dict[str, Any]) -> Any:
         call = partial(self._function, *self._positional(event, context), **arguments)
@@ -258,7 +317,10 @@ def warm_handler(function: Callable[..., Coroutine[Any, Any, R]], /) -> WarmHand
 def warm_handler(function: Callable[..., R], /) -> WarmHandler[R]: ...
 @overload
 def warm_handler(
-    *, observers: Iterable[Observer] = (), **resources: Resource[Any]
+    *,
+    observers: Iterable[Observer] = (),
+    deadline_margin: float | None = DEADLINE_MARGIN,
+    **resources: Resource[Any],
 ) -> HandlerDecorator: ...
 
 
@@ -267,6 +329,7 @@ def warm_handler(
     /,
     *,
     observers: Iterable[Observer] = (),
+    deadline_margin: float | None = DEADLINE_MARGIN,
     **resources: Resource[Any],
 ) -> WarmHandler[Any] | HandlerDecorator:
     """Gives a handler resources that live as long as its execution environment.
@@ -285,8 +348,12 @@ def warm_handler(
     `Annotated[Lazy[T], resource]` is started only when it is awaited; `Invocation` gives the facts.
 
     Args:
-        function: The handler, when used as a bare decorator: `async def` or `def`.
+        function: The handler, when used as a bare decorator: `async def` or `def`; or an `async def` that yields its
+            response in chunks, for warmkit's runtime.
         observers: Called with each `Event` of the environments that serve it.
+        deadline_margin: Seconds before the platform would end the whole environment, at which the handler is ended
+            with `DeadlineError`: its own resources are rolled back, and all others stay. At most a tenth of the time
+            that is left when it begins. None: it may run until it is killed.
         **resources: Resources by parameter name.
 
     Raises:
@@ -295,7 +362,7 @@ def warm_handler(
     """
 
     def decorate(function: Callable[..., Any]) -> WarmHandler[Any]:
-        return WarmHandler(function, resources, observers)
+        return WarmHandler(function, resources, observers, deadline_margin)
 
     return decorate(function) if function is not None else cast("HandlerDecorator", decorate)
 
@@ -308,10 +375,10 @@ def _refuse_wrong(function: object, resources: Mapping[str, object]) -> None:
         )
     if not callable(function):
         raise DefinitionError(f"a handler must be a function, not {type(function).__name__}")
-    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+    if inspect.isgeneratorfunction(function):
         raise DefinitionError(
-            f"handler {getattr(function, '__qualname__', function)} yields, but AWS's Python runtime takes one whole response.\n"
-            "  Return the response instead."
+            f"handler {getattr(function, '__qualname__', function)} yields, and is no async def.\n"
+            "  Return the response; or stream it, from an async def that yields, with warmkit's runtime."
         )
     for name, resource in resources.items():
         if not is_resource(resource):
@@ -327,3 +394,12 @@ def _refuse_wrong(function: object, resources: Mapping[str, object]) -> None:
             raise DefinitionError(
                 f"{name}=... ({type(resource).__name__}) is not a resource.\n  {meant}"
             )
+
+
+def _refuse_wrong_margin(margin: Any) -> None:
+    number = isinstance(margin, int | float) and not isinstance(margin, bool)
+    if margin is not None and not (number and 0 <= margin < float("inf")):
+        raise DefinitionError(
+            f"deadline_margin must be a number of seconds, 0 or more, or None, not {margin!r}.\n"
+            "  A resource for a parameter of that name needs another name."
+        )

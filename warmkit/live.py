@@ -7,7 +7,7 @@ import asyncio
 import contextvars
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from warmkit.clock import Clock, Reading, Within, gap, outlast
 from warmkit.errors import CyclicDependencyError, EnvironmentClosedError, ResourceError, StartError
@@ -28,11 +28,16 @@ from warmkit.inject import Lazy
 from warmkit.lease import AnyResource, Group, Lease
 from warmkit.slot import Slot
 
+if TYPE_CHECKING:
+    from warmkit.afterwards import Work
+
 ROUNDS = 20
 """How often one use starts values that are gone again before it holds them: others may retire them meanwhile."""
 SHORT_LIVED = "Its values ended by themselves, again and again, before they could be used."
 GROUPS = 64
 """How many groups are kept: more users than that are handlers made anew for each invocation."""
+ASKED_ALWAYS, ASKED_EVERY = 16, 100
+"""At how many first invocations of an environment observers are asked whether they listen, and at which later."""
 WARM, RETIRING, REUSE = State.WARM, State.RETIRING, Verdict.REUSE
 
 
@@ -55,6 +60,8 @@ class LiveSet:
     others may still be in use, retired.
 
     Attributes:
+        asked: Who was asked last whether they listen: the observers of one handler.
+        asks_at: The number of the invocation at which they are asked again.
         context: The context variables that slots run with.
         counters: Name and counters of each resource that was ever used.
         current: The current slot of each resource.
@@ -62,6 +69,7 @@ class LiveSet:
         settlers: Those of the observers that have something to let go of before a freeze.
         retired: Slots out of use whose closing nobody has waited for.
         substitutes: What stands in for a resource.
+        works: What invocations left to be done after their responses.
     """
 
     def __init__(
@@ -74,6 +82,8 @@ class LiveSet:
         self.clock = clock
         self.observers: tuple[Observer, ...] = ()
         self.settlers: tuple[Settler, ...] = ()
+        self.asked: tuple[Observer, ...] | None = None
+        self.asks_at = 0
         self.observe(observers)
         self.context: contextvars.Context | None = None
         self.counters: dict[AnyResource, tuple[str, Counters]] = {}
@@ -81,6 +91,7 @@ class LiveSet:
         self.substitutes: dict[AnyResource, Substitute] = {}
         self.ended = ""
         self.retired: list[Slot] = []
+        self.works: list[Work] = []
         self._groups: dict[object, Group] = {}
         self._environment_id = environment_id
         self._alive: list[Slot] = []
@@ -91,6 +102,21 @@ class LiveSet:
         """Tells these what happens from now on, and nobody else."""
         self.observers = tuple(observers)
         self.settlers = tuple(item for item in self.observers if is_settler(item))
+        self.asks_at = 0
+
+    def ask(self, observers: tuple[Observer, ...], number: int) -> None:
+        """Admits those of a handler's observers that listen by now, and says when to ask again.
+
+        Not at each invocation, as long as nobody listens: it would cost more than all else that is done for them.
+
+        Args:
+            observers: All that the handler has.
+            number: The invocation's.
+        """
+        self.admit(observers)
+        self.asked = observers
+        always = self.observers or number < ASKED_ALWAYS
+        self.asks_at = number + (1 if always else ASKED_EVERY)
 
     def admit(self, observers: Iterable[Observer]) -> None:
         """Tells these too, from now on, if they listen; those that are told already are not told twice."""
@@ -280,6 +306,16 @@ class LiveSet:
             asked_for = slot.recipe in resources if resources else slot.recipe.perishable
             if asked_for or slot in named:
                 slot.distrust()
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether something is left that a freeze must not catch."""
+        return bool(self.retired or self.settlers or self.works)
+
+    def take_works(self) -> list["Work"]:
+        """Returns what invocations left to be done, each once."""
+        works, self.works = self.works, []
+        return works
 
     # -- the end
 

@@ -1,4 +1,4 @@
-"""Ends what a freeze must not catch: values that are being closed, and what observers keep.
+"""Ends what a freeze must not catch: work after the response, values that are being closed, what observers keep.
 
 Nobody knows when the loop runs again after an invocation. Nothing here fails: what goes wrong is logged.
 """
@@ -17,13 +17,27 @@ CLOSING = 0.25
 
 
 async def settle(live: LiveSet) -> None:
-    """Lets retired values close; then observers let go of what they keep, of which that is a part."""
+    """Does what was left for after the response, lets retired values close, and then observers let go of what they keep."""
+    await finish_works(live)
     closing = live.take_closing()
     if closing:
         await asyncio.wait(closing, timeout=CLOSING)
     settling = [asyncio.create_task(_settled(settler)) for settler in live.settlers]
     if settling:
         await asyncio.wait(settling)
+
+
+async def finish_works(live: LiveSet, *, seconds: float | None = None) -> None:
+    """Does what invocations left to be done.
+
+    Args:
+        live: What keeps it.
+        seconds: For all of it; None: what each may take.
+    """
+    if live.works:
+        from warmkit.afterwards import finish
+
+        await finish(live.take_works(), seconds=seconds)
 
 
 async def settle_observers(settlers: Iterable[Settler], *, seconds: float) -> None:

@@ -4,12 +4,14 @@ It knows environments, and nothing of the function that is called.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextvars import ContextVar, copy_context
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from warmkit.clock import Within, gap
-from warmkit.environment import Environment
+from warmkit.environment import Environment, current_lease
 from warmkit.errors import CloseError, StartError, UsageError
 from warmkit.events import Call, Event, EventKind, Observer, tell
 from warmkit.inject import Invocation, Lazy, Need, Wants
@@ -17,8 +19,35 @@ from warmkit.lease import AnyResource, Lease
 from warmkit.life import Life, begin
 from warmkit.resource import is_lasting, is_resource
 
+if TYPE_CHECKING:
+    from warmkit.afterwards import Work
+
+T = TypeVar("T")
+
 MARGIN = 0.05
 """Seconds of an invocation that waiting for resources leaves over, so that its failure can still be told."""
+
+DEADLINE_MARGIN = 0.5
+"""Seconds between the end of a handler and that of its environment: to roll back, to answer, to send spans."""
+
+SHARE = 0.1
+"""No more than this part of what is left is ever kept back."""
+
+
+AFTER = 1.0
+"""Seconds that work after the response may take, unless it says otherwise."""
+
+
+class Afterwards:
+    """What one invocation leaves to be done once its response is given.
+
+    Args:
+        seconds_left: Returns what is left of the invocation; None: no limit.
+    """
+
+    def __init__(self, seconds_left: Callable[[], float | None]) -> None:
+        self.seconds_left = seconds_left
+        self.works: list[Work] = []
 
 
 class Visit(Lease):
@@ -58,12 +87,12 @@ class Visit(Lease):
         self._context = context
         self._idle_since = environment.idle_since
         self.begun = environment.clock.read()
-        self.number = environment.invocations = environment.invocations + 1
-        if observers:
-            live.admit(observers)
-        if live.observers:
-            self._call = Call(event, context)
-            self._tell(EventKind.INVOCATION_STARTED, gap=self._gap())
+        self.number = number = environment.invocations = environment.invocations + 1
+        if number >= live.asks_at or observers is not live.asked:
+            live.ask(observers, number)
+            if live.observers:
+                self._call = Call(event, context)
+                self._tell(EventKind.INVOCATION_STARTED, gap=self._gap())
 
     def facts(self) -> Invocation:
         """Returns what a handler may know of its invocation."""
@@ -91,6 +120,20 @@ class Visit(Lease):
         ask = getattr(self._context, "get_remaining_time_in_millis", None)
         left = ask() if callable(ask) else None
         return left / 1000 if isinstance(left, int | float) else None
+
+    def time(self, margin: float | None) -> tuple[float, float] | None:
+        """Returns the handler's own time and the margin that follows it, in seconds; None: it has no limit.
+
+        Args:
+            margin: What is kept back, or as much of it as `SHARE` allows; None: the handler may take all.
+        """
+        left = self._remaining() if margin is not None else None
+        return None if margin is None or left is None else own_time(left, margin)
+
+    def within(self, margin: float | None, work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+        """Returns the handler's coroutine as one that ends in its own time, with `DeadlineError`."""
+        time = self.time(margin)
+        return work if time is None else self.environment.deadlines.within(*time, work)
 
     # -- what lives for this invocation alone
 
@@ -258,6 +301,12 @@ class Visit(Lease):
             tell(self.live.observers, event)
 
 
+def own_time(left: float, margin: float) -> tuple[float, float]:
+    """Returns the handler's own time, and the margin that follows it: never more than `SHARE` of what is left."""
+    margin = min(margin, left * SHARE)
+    return left - margin, margin
+
+
 def _over(resource: AnyResource) -> UsageError:
     return UsageError(
         f"resource {resource.name!r} ends with its invocation, which is over.\n"
@@ -274,3 +323,59 @@ def _is_interruption(error: BaseException) -> bool:
     cancelled = task is not None and task.cancelling() > 0
     asked_for = isinstance(error, asyncio.CancelledError) and cancelled
     return asked_for or isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)
+
+
+# -- after the response
+
+afterwards: ContextVar[Afterwards | None] = ContextVar("warmkit_afterwards", default=None)
+"""Set by a host that answers before it settles; elsewhere the environment keeps what is to be done."""
+
+
+def after_response(work: Awaitable[object], *, limit: float = AFTER) -> None:
+    """Has something awaited once the response is given, before the environment may be frozen.
+
+    Under warmkit's runtime the caller has its answer by then. Under AWS's, which waits for the handler to return, the
+    answer is what waits. It may use what lives with the environment, and nothing of the invocation, which is over. What
+    goes wrong is logged, and fails nothing.
+
+    ```python
+    @warm_handler(db=postgres_pool())
+    async def handler(event, context, db):
+        after_response(db.execute("INSERT INTO visits VALUES (now())"))
+        return {"status": "ok"}
+    ```
+
+    Args:
+        work: A coroutine, a task or a future.
+        limit: Seconds after which it is cancelled; never more than what is left of the invocation.
+
+    Raises:
+        UsageError: It is nothing to await, the limit is no number of seconds, or no invocation is being served here.
+    """
+    problem = _unfit(work, limit)
+    owner = afterwards.get()
+    lease = current_lease.get()
+    if not problem and owner is None and not isinstance(lease, Visit):
+        problem = "after_response was called outside of an invocation.\n  Call it in the handler."
+    if problem:
+        if inspect.iscoroutine(work):
+            work.close()
+        raise UsageError(problem)
+    from warmkit.afterwards import Work
+
+    if owner is not None:
+        owner.works.append(Work(work, limit, owner.seconds_left, copy_context()))
+    elif isinstance(lease, Visit):
+        lease.live.works.append(Work(work, limit, lease.seconds_left, copy_context()))
+
+
+def _unfit(work: object, limit: Any) -> str:
+    if not inspect.isawaitable(work):
+        hint = f"after_response({getattr(work, '__name__', 'work')}())"
+        return (
+            f"after_response takes something to await, not {type(work).__name__}.\n  Write: {hint}"
+        )
+    number = isinstance(limit, int | float) and not isinstance(limit, bool)
+    if not number or not 0 < limit < float("inf"):
+        return f"limit must be a number of seconds above 0, not {limit!r}"
+    return ""

@@ -9,7 +9,7 @@ PACKAGE = Path(warmkit.__file__).parent
 
 ROWS = [
     {"errors"},
-    {"clock", "events"},
+    {"clock", "events", "deadline", "afterwards"},
     {"freshness", "inject"},
     {"resource"},
     {"graph", "life"},
@@ -20,6 +20,7 @@ ROWS = [
     {"environment"},
     {"hosts"},
     {"visit"},
+    {"stream"},
     {"handler"},
     {""},  # the public face, `import warmkit`
     {"resources", "testing", "runtime"},

@@ -598,15 +598,15 @@ def test_what_can_never_work_is_an_error_at_import(decorate, text):
     assert str(raised.value) == text
 
 
-def test_a_handler_that_yields_is_an_error_at_import():
-    async def handler(event, context):
+def test_a_plain_handler_that_yields_is_an_error_at_import():
+    def handler(event, context):
         yield 1
 
     with pytest.raises(DefinitionError) as raised:
         warm_handler(handler)
     assert str(raised.value) == (
-        f"handler {handler.__qualname__} yields, but AWS's Python runtime takes one whole response.\n"
-        "  Return the response instead."
+        f"handler {handler.__qualname__} yields, and is no async def.\n"
+        "  Return the response; or stream it, from an async def that yields, with warmkit's runtime."
     )
 
 

@@ -70,7 +70,96 @@ def test_an_observer_sees_what_the_handler_was_called_with_and_its_repr_tells_no
     assert "hunter2" not in repr(told)
 
 
-def test_an_observer_that_does_not_listen_yet_is_asked_again_at_each_invocation():
+class Asked(Settling):
+    """Listens from the given invocation on, and notes when it is asked; `at` is for the test to set."""
+
+    def __init__(self, *, from_=None):
+        super().__init__()
+        self.asked = []
+        self.from_ = from_
+        self.at = 1
+
+    def listens(self):
+        self.asked.append(self.at)
+        return self.from_ is not None and self.at >= self.from_
+
+
+async def invoke_each(handler, observer, numbers):
+    for observer.at in numbers:
+        await handler.invoke(1)
+
+
+def test_an_observer_that_does_not_listen_is_asked_at_the_first_invocations_and_then_at_few():
+    observer = Asked()
+
+    async def main():
+        for _ in range(2):  # in each environment
+            async with Environment():
+                await invoke_each(handlers([observer])["async"], observer, range(1, 300))
+
+    asyncio.run(main())
+    assert observer.asked == [*range(1, 17), 116, 216] * 2
+
+
+def test_an_observer_that_listens_later_is_told_from_then_on_and_not_asked_again():
+    observer = Asked(from_=100)
+
+    async def main():
+        async with Environment():
+            await invoke_each(handlers([observer])["async"], observer, range(1, 121))
+
+    asyncio.run(main())
+    assert observer.asked == [*range(1, 17), 116]
+    assert observer.told == [EventKind.INVOCATION_STARTED, EventKind.INVOCATION_FINISHED] * 5
+
+
+def test_the_observers_of_another_handler_are_asked_whenever_it_is_called():
+    observer = Asked()
+    bare, watched = handlers([])["async"], handlers([observer])["async"]
+
+    async def main():
+        async with Environment():
+            await invoke_each(bare, observer, range(1, 51))
+            await invoke_each(watched, observer, range(51, 60))
+            await invoke_each(bare, observer, range(60, 70))
+            await invoke_each(watched, observer, range(70, 80))
+
+    asyncio.run(main())
+    assert observer.asked == [51, 70]
+
+
+def test_while_another_listens_an_observer_is_asked_at_each_invocation():
+    observer = Asked()
+    handler = handlers([observer])["async"]
+
+    async def main():
+        async with Environment() as environment:
+            await invoke_each(handler, observer, range(1, 31))
+            stop = environment.observe(lambda event: None)
+            await invoke_each(handler, observer, range(31, 34))
+            stop()
+            await invoke_each(handler, observer, range(34, 40))
+
+    asyncio.run(main())
+    assert observer.asked == [*range(1, 17), 31, 32, 33, 34]
+
+
+def test_one_that_starts_to_observe_late_is_told_of_the_next_invocation():
+    told = []
+    handler = handlers([Asked()])["async"]
+
+    async def main():
+        async with Environment() as environment:
+            for _ in range(30):
+                await handler.invoke(1)
+            environment.observe(lambda event: told.append((event.kind, event.invocation)))
+            await handler.invoke(1)
+
+    asyncio.run(main())
+    assert told == [(EventKind.INVOCATION_STARTED, 31), (EventKind.INVOCATION_FINISHED, 31)]
+
+
+def test_an_observer_that_does_not_listen_yet_is_asked_again_at_the_next_invocation():
     class Sometimes(Settling):
         answers = iter([False, False, True])
 

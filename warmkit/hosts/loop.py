@@ -327,7 +327,7 @@ def serve(handler: Served[T], event: object, context: object) -> T:
             return host.run(handler.invoke_in(environment, event, context))
         return handler.call_beside(environment, event, context, host)
     finally:
-        if environment.live.retired or environment.live.settlers:
+        if environment.live.unsettled:
             host.run(environment.settle())
 
 
@@ -370,7 +370,7 @@ def prewarm_in_init(resources: Iterable[Resource[Any]], observers: Iterable[Obse
         host.run(environment.prewarm(*eager))
     except Exception as error:  # noqa: BLE001  the first use tries again and raises
         _log.warning("not started in the init phase, tried again on first use: %s", error)
-    if environment.live.settlers:
+    if environment.live.unsettled:
         host.run(environment.settle())
 
 

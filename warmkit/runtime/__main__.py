@@ -17,6 +17,7 @@ from warmkit.runtime.api import ApiGoneError, RuntimeApi
 from warmkit.runtime.ending import FINISH, EndedError, Ending
 from warmkit.runtime.extension import register
 from warmkit.runtime.failure import failure_of
+from warmkit.runtime.invocation import streams
 from warmkit.runtime.lines import BlockingLine, LoopLine, at_once
 from warmkit.runtime.load import load
 from warmkit.runtime.logs import Log, set_up
@@ -72,7 +73,7 @@ def _live(address: str, name: str, log: Log, host: PersistentLoop, ending: Endin
     line = BlockingLine(address)  # stays open: the extension's
     at_once(register(line))
     try:
-        if concurrency() == 1:
+        if concurrency() == 1 and not streams(handler):
             Turns(handler, api, log.tell, host, ending).run()
         else:
             host.step(partial(_drive, host.loop, _serve_together(address, handler, log)))

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from warmkit.environment import default_environment
 from warmkit.handler import WarmHandler
+from warmkit.hosts.alarm import Alarm
 from warmkit.hosts.loop import PersistentLoop
 from warmkit.runtime.context import Context
 from warmkit.runtime.ending import EndedError, Ending
@@ -20,14 +21,19 @@ from warmkit.runtime.invocation import (
     Api,
     Tell,
     Written,
+    finish_after,
+    in_time,
+    leaves_work,
     post,
     read,
     set_trace_variable,
+    time_of,
     variables_of,
     write,
 )
 from warmkit.runtime.lines import at_once
 from warmkit.runtime.protocol import Received
+from warmkit.visit import DEADLINE_MARGIN
 
 
 class Turns:
@@ -71,7 +77,7 @@ class Turns:
                 received = at_once(self._api.next())
             self._serve(received)
             environment = default_environment(self._host.loop)
-            if environment.live.retired or environment.live.settlers:
+            if environment.live.unsettled:
                 self._host.run(environment.settle())
 
     def _serve(self, received: Received) -> None:
@@ -81,6 +87,8 @@ class Turns:
         at_once(post(self._api, received, outcome))
         if isinstance(outcome, Failure):
             variables.run(self._tell, outcome)
+        if leaves_work(variables):
+            self._host.run(finish_after(variables))
 
     def _outcome(self, received: Received, variables: Variables) -> Written | Failure:
         """The one place where what a handler raises becomes a value."""
@@ -97,11 +105,16 @@ class Turns:
         if self._is_warm:
             return self._call_warm(handler, event, context, variables)
         if self._is_async:
-            return self._host.run(_coroutine(handler(event, context)), context=variables)
-        result = variables.run(handler, event, context)
+            return self._run_in_time(handler(event, context), context, variables)
+        with Alarm(*time_of(context, DEADLINE_MARGIN)):
+            result = variables.run(handler, event, context)
         if inspect.isawaitable(result):
-            return self._host.run(_coroutine(result), context=variables)
+            return self._run_in_time(result, context, variables)
         return result
+
+    def _run_in_time(self, work: Awaitable[Any], context: Context, variables: Variables) -> object:
+        limited = in_time(_coroutine(work), context, self._host.loop)
+        return self._host.run(limited, context=variables)
 
     def _call_warm(
         self, handler: Any, event: object, context: Context, variables: Variables

@@ -3,12 +3,14 @@
 What the network does to an exchange is dealt with here: what is lost is sent again where that is safe.
 """
 
+import asyncio
 import logging
 
-from warmkit.runtime import protocol
+from warmkit.runtime import chunks, protocol
 from warmkit.runtime.failure import Failure
 from warmkit.runtime.http import Answer, Request
-from warmkit.runtime.lines import Line
+from warmkit.runtime.lines import Line, LoopLine, Upload
+from warmkit.runtime.marshal import BINARY
 from warmkit.runtime.protocol import Received
 
 _log = logging.getLogger("warmkit")
@@ -70,13 +72,27 @@ class RuntimeApi:
         """
         await self._post(protocol.error(received, failure), received.request_id)
 
+    def stream(self, received: Received) -> "StreamedResponse":
+        """Returns an answer to be given in chunks; needs a line on the event loop."""
+        assert isinstance(self._line, LoopLine)
+        return StreamedResponse(self, self._line, received)
+
     async def fail_init(self, failure: Failure) -> None:
         """Reports that the function cannot be served at all."""
         await self._post(protocol.init_error(failure), "init")
 
     async def _post(self, request: Request, about: str) -> None:
         answer = await self._delivered(request, about)
-        if answer is None or answer.status == protocol.ACCEPTED:
+        if answer is not None:
+            self.judge(answer, about)
+
+    def judge(self, answer: Answer, about: str) -> None:
+        """Takes note of what the platform says to an answer.
+
+        Raises:
+            ApiGoneError: That the environment is broken.
+        """
+        if answer.status == protocol.ACCEPTED:
             return
         if answer.status >= 500:  # noqa: PLR2004  documented as: exit promptly
             raise ApiGoneError(f"the Runtime API is broken: {_said(answer)}")
@@ -103,6 +119,72 @@ class RuntimeApi:
     def close(self) -> None:
         """Drops the connection."""
         self._line.close()
+
+
+class StreamedResponse:
+    """The answer to one invocation, in chunks. It is begun with the first, so that a failure before is an ordinary one.
+
+    What was sent cannot be sent again: a connection that is lost ends it.
+
+    Args:
+        api: Whose invocation it is.
+        line: The connection.
+        received: The invocation.
+
+    Attributes:
+        over: Done when the platform takes no more of it.
+    """
+
+    def __init__(self, api: RuntimeApi, line: LoopLine, received: Received) -> None:
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._api = api
+        self._line = line
+        self._received = received
+        self._upload: Upload | None = None
+
+    async def send(self, chunk: object) -> None:
+        """Sends one chunk, and waits while the platform is slow to take it.
+
+        Raises:
+            RuntimeFailureError: It is no chunk.
+            OSError: The platform cannot be reached, or not any more.
+        """
+        if self._upload is None:
+            content_type, data = chunks.first(chunk)
+            self._upload = await self._begun(content_type)
+        else:
+            data = chunks.data_of(chunk)
+        await self._upload.send(chunks.framed(data))
+
+    async def end(self, failure: Failure | None) -> None:
+        """Ends it: whole, or with what went wrong.
+
+        Raises:
+            ApiGoneError: The platform says that the environment is broken.
+        """
+        about = self._received.request_id
+        if self._upload is None and failure is not None:
+            await self._api.fail(self._received, failure)
+            return
+        try:
+            upload = self._upload or await self._begun(BINARY)
+            answer = await upload.end(chunks.ending(failure, about), limit=POST_TIMEOUT)
+        except OSError as error:
+            _log.error("the platform took no more of the streamed answer to %s: %s", about, error)
+        else:
+            self._api.judge(answer, about)
+
+    async def _begun(self, content_type: str) -> Upload:
+        head = protocol.streamed_response(self._received, content_type)
+        upload = await self._line.upload(head)
+        upload.answer.add_done_callback(self._note_answer)
+        return upload
+
+    def _note_answer(self, answer: asyncio.Future[Answer]) -> None:
+        if not answer.cancelled():
+            answer.exception()  # whoever ends it is told
+        if not self.over.done():
+            self.over.set_result(None)
 
 
 def _said(answer: Answer) -> str:

@@ -20,20 +20,22 @@ class Request:
         method: Such as "GET".
         path: From the first slash on.
         headers: Beside the host and the length of the body; Latin-1.
-        body: The whole body.
+        body: The whole body; None: it follows in chunks.
     """
 
     __slots__ = ("_body", "_first", "_headers")
 
     def __init__(
-        self, method: str, path: str, headers: Mapping[str, str] = _NONE, body: bytes = b""
+        self, method: str, path: str, headers: Mapping[str, str] = _NONE, body: bytes | None = b""
     ) -> None:
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        if body or method == "POST":
+        if body is None:
+            lines = f"{lines}Transfer-Encoding: chunked\r\n"
+        elif body or method == "POST":
             lines = f"{lines}Content-Length: {len(body)}\r\n"
         self._first = f"{method} {path} HTTP/1.1\r\nHost: ".encode()
         self._headers = f"\r\n{lines}\r\n".encode("latin-1")
-        self._body = body
+        self._body = body or b""
 
     def encode(self, host: bytes) -> bytes:
         """Returns the bytes to send to "host:port"."""

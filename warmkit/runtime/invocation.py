@@ -3,20 +3,48 @@
 It knows neither connections nor signals.
 """
 
+import asyncio
+import inspect
 import os
 from collections.abc import Callable, Coroutine
 from contextvars import Context as Variables
 from contextvars import copy_context
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
+from warmkit.clock import SystemClock
+from warmkit.environment import default_environment
+from warmkit.handler import WarmHandler
 from warmkit.runtime import current
 from warmkit.runtime.context import Context
-from warmkit.runtime.failure import Failure
+from warmkit.runtime.failure import Failure, failure_of
 from warmkit.runtime.marshal import read_event, write_result
 from warmkit.runtime.protocol import Received
+from warmkit.visit import DEADLINE_MARGIN, MARGIN, Afterwards, afterwards, own_time
+
+T = TypeVar("T")
+
+_clock = SystemClock()
 
 Tell = Callable[[Failure], None]
 """Called with each failure, for the log."""
+
+
+class Streamed(Protocol):
+    """A response on its way to the platform, which takes it chunk by chunk.
+
+    Attributes:
+        over: Done when the platform takes no more of it.
+    """
+
+    over: asyncio.Future[None]
+
+    async def send(self, chunk: object) -> None:
+        """Sends one chunk, and waits while the platform is slow to take it."""
+        ...
+
+    async def end(self, failure: Failure | None) -> None:
+        """Ends it: whole, or with what went wrong."""
+        ...
 
 
 class Api(Protocol):
@@ -32,6 +60,10 @@ class Api(Protocol):
 
     async def fail(self, received: Received, failure: Failure) -> None:
         """Reports that it failed."""
+        ...
+
+    def stream(self, received: Received) -> Streamed:
+        """Returns an answer to be given in chunks."""
         ...
 
 
@@ -68,8 +100,9 @@ def post(api: Api, received: Received, outcome: Written | Failure) -> Coroutine[
 
 
 def variables_of(received: Received) -> Variables:
-    """Returns the context variables of an invocation: those of the process, and who it is."""
+    """Returns the context variables of an invocation: those of the process, who it is, and what follows its answer."""
     variables = copy_context()
+    variables.run(afterwards.set, Afterwards(lambda: seconds_left(received)))
     variables.run(current.request_id.set, received.request_id)
     variables.run(current.trace_id.set, received.trace_id)
     variables.run(current.tenant_id.set, received.tenant_id)
@@ -82,3 +115,61 @@ def set_trace_variable(trace_id: str) -> None:
         os.environ["_X_AMZN_TRACE_ID"] = trace_id
     else:
         os.environ.pop("_X_AMZN_TRACE_ID", None)
+
+
+def streams(handler: Any) -> bool:
+    """Whether a handler gives its response in chunks."""
+    return (
+        handler.is_stream
+        if isinstance(handler, WarmHandler)
+        else inspect.isasyncgenfunction(handler)
+    )
+
+
+def margin_of(handler: object) -> float | None:
+    """Returns what a handler leaves of its time, in seconds; None: it may take all."""
+    return handler.deadline_margin if isinstance(handler, WarmHandler) else DEADLINE_MARGIN
+
+
+def time_of(context: Context, margin: float) -> tuple[float, float]:
+    """Returns the handler's own time, and the margin that follows it, in seconds."""
+    return own_time(context.get_remaining_time_in_millis() / 1000, margin)
+
+
+def in_time(
+    work: Coroutine[Any, Any, T],
+    context: Context,
+    loop: asyncio.AbstractEventLoop,
+    margin: float | None = DEADLINE_MARGIN,
+) -> Coroutine[Any, Any, T]:
+    """Returns the work of an invocation as one that ends in its own time, with `DeadlineError`."""
+    if margin is None:
+        return work
+    return default_environment(loop).deadlines.within(*time_of(context, margin), work)
+
+
+def seconds_left(received: Received) -> float:
+    """Returns what is left of an invocation for what nobody waits for."""
+    return max(0.0, received.deadline_ms / 1000 - _clock.read().wall - MARGIN)
+
+
+def leaves_work(variables: Variables) -> bool:
+    """Whether the handler left something for after its response."""
+    left = variables[afterwards]
+    return left is not None and bool(left.works)
+
+
+async def finish_after(variables: Variables) -> None:
+    """Does what the handler left for after its response, which is given."""
+    left = variables[afterwards]
+    if left is not None and left.works:
+        from warmkit.afterwards import finish
+
+        await finish(left.works)
+
+
+def outcome_of(serving: asyncio.Task[Any]) -> Any:
+    """Returns what came of it; a handler may have cancelled its own task with its last breath."""
+    if serving.cancelled():
+        return failure_of(asyncio.CancelledError("the handler cancelled its own task"))
+    return serving.result()

@@ -219,6 +219,15 @@ class LoopLine:
             _, self._wire = await loop.create_connection(_Wire, *self._address)
         return self._wire
 
+    async def upload(self, request: Request) -> "Upload":
+        """Begins a request whose body follows in pieces.
+
+        Raises:
+            OSError: The peer cannot be reached.
+        """
+        wire = await self._open()
+        return Upload(wire, wire.begin(request.encode(self._host)))
+
     async def leave(self, request: Request) -> None:
         """Sends a request of which nobody reads the answer, and keeps the connection."""
         (await self._open()).send(request.encode(self._host))
@@ -234,11 +243,51 @@ class LoopLine:
             self._wire = None
 
 
+class Upload:
+    """A request whose body is sent in pieces, over a connection that ends with it.
+
+    Args:
+        wire: The connection.
+        answer: What becomes of it. It may come before the end of the body: then the rest is not wanted.
+
+    Attributes:
+        answer: The same.
+    """
+
+    def __init__(self, wire: "_Wire", answer: "asyncio.Future[Answer]") -> None:
+        self._wire = wire
+        self.answer = answer
+
+    async def send(self, data: bytes) -> None:
+        """Sends a piece, and waits while the peer is slow to take it.
+
+        Raises:
+            ExchangeError: The connection is lost.
+        """
+        self._wire.send(data)
+        await self._wire.drained()
+
+    async def end(self, data: bytes, *, limit: float) -> Answer:
+        """Sends the last piece and returns the answer; waits for it no longer than so many seconds.
+
+        Raises:
+            OSError: No answer came.
+        """
+        try:
+            if not self.answer.done():
+                self._wire.send(data)
+            async with asyncio.timeout(limit):
+                return await self.answer
+        finally:
+            self._wire.drop("the upload is over")
+
+
 class _Wire(asyncio.Protocol):
     """One connection of a `LoopLine`."""
 
     def __init__(self) -> None:
         self.is_over = False
+        self._room: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._parser = Parser()
         self._answer: asyncio.Future[Answer] | None = None
@@ -247,10 +296,23 @@ class _Wire(asyncio.Protocol):
         assert self._transport is not None
         self._transport.write(message)
 
-    async def exchange(self, message: bytes) -> Answer:
+    def begin(self, message: bytes) -> "asyncio.Future[Answer]":
+        """Sends a request, or its head; the answer is for whoever awaits it."""
         assert self._answer is None, "one exchange at a time"
         self._answer = asyncio.get_running_loop().create_future()
         self.send(message)
+        return self._answer
+
+    async def drained(self) -> None:
+        """Waits while the peer is slow to take what was sent."""
+        while self._room is not None and not self.is_over:
+            await asyncio.wait({self._room})
+        if self.is_over:
+            raise ExchangeError("the connection was lost")
+
+    async def exchange(self, message: bytes) -> Answer:
+        self.begin(message)
+        assert self._answer is not None
         try:
             return await self._answer
         finally:
@@ -261,6 +323,7 @@ class _Wire(asyncio.Protocol):
     def drop(self, reason: str) -> None:
         """Ends it at once; an exchange that waits fails with the reason."""
         self.is_over = True
+        self.resume_writing()
         if self._transport is not None:
             self._transport.abort()
         if self._answer is not None and not self._answer.done():
@@ -284,6 +347,14 @@ class _Wire(asyncio.Protocol):
             self._answer.set_result(answer)
             if not self._parser.keeps_alive:
                 self.drop("the peer ends it")
+
+    def pause_writing(self) -> None:
+        self._room = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        if self._room is not None:
+            self._room.set_result(None)
+            self._room = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.drop(f"the connection was lost: {exc or 'closed by the peer'}")

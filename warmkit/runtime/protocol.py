@@ -13,6 +13,9 @@ from warmkit.runtime.http import Answer, Request
 _RUNTIME = "/2018-06-01/runtime"
 _EXTENSION = "/2020-01-01/extension"
 
+TRAILERS = "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body"
+"""What may stand after a streamed response: that it failed in the middle."""
+
 NEXT = Request("GET", f"{_RUNTIME}/invocation/next")
 
 ACCEPTED = 202
@@ -91,22 +94,32 @@ def _text(value: bytes) -> str:
 
 def response(received: Received, body: bytes, content_type: str) -> Request:
     """Returns the answer to an invocation."""
-    headers = {"Content-Type": content_type}
-    if received.invocation_id:
-        headers[_ECHOED] = received.invocation_id
-    return Request("POST", f"{_RUNTIME}/invocation/{received.request_id}/response", headers, body)
+    return _about(received, "response", {"Content-Type": content_type}, body)
+
+
+def streamed_response(received: Received, content_type: str) -> Request:
+    """Returns the head of an answer that is given in chunks."""
+    headers = {
+        "Content-Type": content_type,
+        "Lambda-Runtime-Function-Response-Mode": "streaming",
+        "Trailer": TRAILERS,
+    }
+    return _about(received, "response", headers, None)
 
 
 def error(received: Received, failure: Failure) -> Request:
     """Returns the report that an invocation failed."""
     headers = _error_headers(failure)
-    if received.invocation_id:
-        headers[_ECHOED] = received.invocation_id
     cause = failure.xray_cause()
     if cause:
         headers["Lambda-Runtime-Function-XRay-Error-Cause"] = cause
-    body = failure.body(received.request_id)
-    return Request("POST", f"{_RUNTIME}/invocation/{received.request_id}/error", headers, body)
+    return _about(received, "error", headers, failure.body(received.request_id))
+
+
+def _about(received: Received, what: str, headers: dict[str, str], body: bytes | None) -> Request:
+    if received.invocation_id:
+        headers[_ECHOED] = received.invocation_id
+    return Request("POST", f"{_RUNTIME}/invocation/{received.request_id}/{what}", headers, body)
 
 
 def init_error(failure: Failure) -> Request:

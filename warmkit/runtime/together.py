@@ -7,6 +7,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context as Variables
 from functools import partial
 from typing import Any, cast
 
@@ -16,12 +17,28 @@ from warmkit.hosts.threads import run_in_thread
 from warmkit.runtime.api import ApiGoneError
 from warmkit.runtime.context import Context
 from warmkit.runtime.failure import Failure, failure_of
-from warmkit.runtime.invocation import Api, Tell, Written, post, read, variables_of, write
+from warmkit.runtime.invocation import (
+    Api,
+    Tell,
+    Written,
+    finish_after,
+    in_time,
+    outcome_of,
+    post,
+    read,
+    set_trace_variable,
+    streams,
+    variables_of,
+    write,
+)
 from warmkit.runtime.protocol import Received
+from warmkit.runtime.streaming import Streaming
 
 _log = logging.getLogger("warmkit")
 
 Call = Callable[[Any, Context], Awaitable[object]]
+Answering = Callable[[Api, Received, Variables], Awaitable[Failure | None]]
+"""Serves an invocation and answers it; returns what went wrong."""
 
 
 class Pollers:
@@ -34,11 +51,15 @@ class Pollers:
     """
 
     def __init__(self, handler: Callable[..., Any], apis: Sequence[Api], tell: Tell) -> None:
-        self._call = caller_of(handler)
         self._apis = apis
         self._tell = tell
         self._polling: set[asyncio.Task[Received]] = set()
-        self._serving: set[asyncio.Task[Written | Failure]] = set()
+        self._serving: set[asyncio.Task[Any]] = set()
+        self._answer: Answering = (
+            Streaming(handler, self._serving).answer
+            if streams(handler)
+            else partial(self._answer_whole, caller_of(handler))
+        )
         self._stopping = False
 
     async def run(self) -> None:
@@ -95,33 +116,37 @@ class Pollers:
             _log.exception("invocation %s was not answered", received.request_id)
 
     async def _serve(self, api: Api, received: Received) -> None:
+        if len(self._apis) == 1:
+            set_trace_variable(received.trace_id)
         variables = variables_of(received)
-        loop = asyncio.get_running_loop()
-        serving = loop.create_task(self._outcome(received), context=variables)
+        failure = await self._answer(api, received, variables)
+        if failure is not None:
+            variables.run(self._tell, failure)
+        await finish_after(variables)
+
+    async def _answer_whole(
+        self, call: Call, api: Api, received: Received, variables: Variables
+    ) -> Failure | None:
+        serving = asyncio.get_running_loop().create_task(
+            _outcome(call, received), context=variables
+        )
         self._serving.add(serving)
         try:
             await asyncio.wait({serving})
         finally:
             self._serving.discard(serving)
-        outcome = _outcome_of(serving)
+        outcome: Written | Failure = outcome_of(serving)
         await post(api, received, outcome)
-        if isinstance(outcome, Failure):
-            variables.run(self._tell, outcome)
-
-    async def _outcome(self, received: Received) -> Written | Failure:
-        """The one place where what a handler raises becomes a value, an exit included: others are being served."""
-        try:
-            event, context = read(received)
-            return write(await self._call(event, context))
-        except BaseException as error:  # noqa: BLE001  see above
-            return failure_of(error)
+        return outcome if isinstance(outcome, Failure) else None
 
 
-def _outcome_of(serving: asyncio.Task[Written | Failure]) -> Written | Failure:
-    """Returns what came of it; a handler may have cancelled its own task with its last breath."""
-    if serving.cancelled():
-        return failure_of(asyncio.CancelledError("the handler cancelled its own task"))
-    return serving.result()
+async def _outcome(call: Call, received: Received) -> Written | Failure:
+    """The one place where what a handler raises becomes a value, an exit included: others are being served."""
+    try:
+        event, context = read(received)
+        return write(await call(event, context))
+    except BaseException as error:  # noqa: BLE001  see above
+        return failure_of(error)
 
 
 def caller_of(handler: Any) -> Call:
@@ -130,8 +155,12 @@ def caller_of(handler: Any) -> Call:
     if is_warm:
         return cast("Call", handler.invoke)
     if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(handler.__call__):
-        return cast("Call", handler)
+        return partial(_call_in_time, handler)
     return _in_thread(handler)
+
+
+async def _call_in_time(handler: Callable[..., Any], event: object, context: Context) -> object:
+    return await in_time(handler(event, context), context, asyncio.get_running_loop())
 
 
 def _in_thread(function: Callable[..., Any]) -> Call:

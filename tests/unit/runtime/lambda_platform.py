@@ -13,8 +13,9 @@ class Cut(bytes):
 class Asked:
     """One request as it arrived."""
 
-    def __init__(self, method, path, headers, body):
+    def __init__(self, method, path, headers, body=b""):
         self.method, self.path, self.headers, self.body = method, path, headers, body
+        self.chunks, self.trailers = [], None  # of a body in chunks; the trailers end it
 
     def __repr__(self):
         return f"{self.method} {self.path}"
@@ -54,6 +55,7 @@ class Platform:
     def __init__(self):
         self.queue = deque()
         self.asked = []
+        self.reads_on = None  # how many chunks are read before the answer; None: all
         self.connections = 0
         self.open = 0
         self.on_post = lambda request: answer(202, b'{"status":"OK"}')
@@ -91,7 +93,6 @@ class Platform:
         try:
             while True:
                 request = await self._read(reader)
-                self.asked.append(request)
                 if not await self._send(writer, await self._answer(request)):
                     return
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
@@ -107,8 +108,28 @@ class Platform:
         headers = {
             name.lower(): value for name, _, value in (line.partition(": ") for line in lines)
         }
-        body = await reader.readexactly(int(headers.get("content-length", 0)))
-        return Asked(method, path, headers, body)
+        request = Asked(method, path, headers)
+        self.asked.append(request)
+        if headers.get("transfer-encoding") == "chunked":
+            await self._read_chunks(reader, request)
+        else:
+            request.body = await reader.readexactly(int(headers.get("content-length", 0)))
+        return request
+
+    async def _read_chunks(self, reader, request):
+        while self.reads_on is None or len(request.chunks) < self.reads_on:
+            size = int(await reader.readuntil(b"\r\n"), 16)
+            if not size:
+                break
+            request.chunks.append((await reader.readexactly(size + 2))[:-2])
+        else:
+            return
+        request.body = b"".join(request.chunks)
+        trailers = {}
+        while (line := (await reader.readuntil(b"\r\n")).strip()) != b"":
+            name, _, value = line.decode().partition(": ")
+            trailers[name.lower()] = value
+        request.trailers = trailers
 
     async def _answer(self, request):
         if request.method == "POST":
