@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from warmkit.runtime import current
 from warmkit.runtime.context import Context
 from warmkit.runtime.failure import Failure
+from warmkit.runtime.logs import flush
 from warmkit.runtime.marshal import read_event, write_result
 from warmkit.runtime.protocol import Received
 
@@ -61,7 +62,8 @@ def write(result: object) -> Written:
 
 
 def post(api: Api, received: Received, outcome: Written | Failure) -> Awaitable[None]:
-    """Returns what sends the outcome."""
+    """Returns what sends the outcome, after what was printed."""
+    flush()
     if isinstance(outcome, Failure):
         return api.fail(received, outcome)
     return api.respond(received, outcome.body, outcome.content_type)

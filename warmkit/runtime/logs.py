@@ -3,6 +3,7 @@
 Source: https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html
 """
 
+import io
 import json
 import logging
 import os
@@ -144,11 +145,21 @@ def set_up() -> Log:
         as_json=os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON",
         levelled=level in known,
     )
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # whole lines, at once: as a pipe it would wait
     root = logging.getLogger()
     root.addHandler(_Handler(log))
     if level in known:
         root.setLevel(level)
     return log
+
+
+def flush() -> None:
+    """Writes the half of a line that somebody printed: the environment may be frozen next, and never thawed."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):  # somebody closed it, or nobody reads it
+        return
 
 
 def _print(text: str) -> None:
