@@ -38,7 +38,7 @@ PYTHONPATH = os.pathsep.join(
 _CACHE = Path(__file__).parents[2] / ".cache" / "lambda-emulator"
 _PACKAGE = "aws-sam-cli>=1.160"
 _ARCHITECTURES = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
-_INVOKE = "/2015-03-31/functions/function/invocations"
+INVOKE = "/2015-03-31/functions/function/invocations"
 INVOKE_TIMEOUT_S = 90.0
 
 
@@ -131,8 +131,8 @@ class Emulator:
         self._runtime = runtime
         self._task_root = task_root
         self._env = env or {}
-        self._port = free_port()
-        self._connection = http.client.HTTPConnection(HOST, self._port, timeout=INVOKE_TIMEOUT_S)
+        self.port = free_port()
+        self._connection = http.client.HTTPConnection(HOST, self.port, timeout=INVOKE_TIMEOUT_S)
         self._home: Path | None = None
         self._process: ChildProcess | None = None
         self._final_log = ""
@@ -158,6 +158,12 @@ class Emulator:
         self.close()
 
     @property
+    def pid(self) -> int:
+        """The process of which all others are descendants."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """What the emulator, the runtime and the function printed, also after `close`."""
         if self._home is None:
@@ -169,7 +175,7 @@ class Emulator:
         self._home = Path(tempfile.mkdtemp(prefix="warmkit-emulator-"))
         addresses = {
             "--runtime-api-address": f"{HOST}:{free_port()}",
-            "--runtime-interface-emulator-address": f"{HOST}:{self._port}",
+            "--runtime-interface-emulator-address": f"{HOST}:{self.port}",
         }
         self._process = ChildProcess(
             self._command([word for option in addresses.items() for word in option]),
@@ -221,7 +227,7 @@ class Emulator:
 
     def _accepts(self) -> bool:
         with contextlib.suppress(ConnectionRefusedError):
-            socket.create_connection((HOST, self._port)).close()
+            socket.create_connection((HOST, self.port)).close()
             return True
         return False
 
@@ -231,7 +237,7 @@ def exchange(
 ) -> Answer:
     """Invoke the function over a connection to the emulator."""
     try:
-        connection.request("POST", _INVOKE, event, dict(headers))
+        connection.request("POST", INVOKE, event, dict(headers))
         response = connection.getresponse()
         said = (response.getheader(name, "") for name in ("Error-Type", "Content-Type"))
         return Answer(response.status, *said, response.read())

@@ -53,9 +53,14 @@ class ManagedInstance(Emulator):
         variables = {**(env or {}), "AWS_LAMBDA_MAX_CONCURRENCY": str(concurrency)}
         super().__init__(handler, task_root=task_root, env=variables, runtime=runtime)
 
+    @property
+    def began(self) -> float:
+        """When the emulator began, on the clock of `time.perf_counter`."""
+        return float(self.log.partition(room.BEGINS)[2].partition("\n")[0])
+
     def exchange(self, event: bytes, headers: Mapping[str, str] | None = None) -> Answer:
         """Invoke the function with an event as it is, and return the answer as it is. For any thread."""
-        connection = http.client.HTTPConnection(HOST, self._port, timeout=INVOKE_TIMEOUT_S)
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=INVOKE_TIMEOUT_S)
         try:
             return exchange(connection, event, headers or {})
         finally:

@@ -15,7 +15,11 @@ import platform
 import stat
 import struct
 import sys
+import time
 from pathlib import Path
+
+BEGINS = "the command begins at "
+"""What it prints before the moment, in seconds of the monotonic clock, at which it becomes the command."""
 
 _CHANGES_OF_USER = {"x86_64": (105, 106, 116), "aarch64": (146, 144, 159)}
 """The numbers of setuid, setgid and setgroups."""
@@ -94,4 +98,5 @@ if __name__ == "__main__":
             f"no namespace for AWS's emulator can be made: {error}\n"
             "  Its multi-concurrency mode needs root, or user namespaces that an ordinary user may make."
         )
+    print(f"{BEGINS}{time.perf_counter()}", flush=True)
     os.execv(sys.argv[3], sys.argv[3:])
