@@ -68,9 +68,13 @@ class ManagedInstance(Emulator):
 
     def patient_exchange(self, event: bytes, headers: Mapping[str, str] | None = None) -> Answer:
         """Invoke the function, again and again while no poller is free."""
-        while (answer := self.exchange(event, headers)).error_type == UNAVAILABLE:
-            pass
-        return answer
+        while True:
+            try:
+                answer = self.exchange(event, headers)
+            except (BrokenPipeError, ConnectionResetError):  # it was refused before it was read
+                continue  # if the environment has ended, the next one is refused as a connection
+            if answer.error_type != UNAVAILABLE:
+                return answer
 
     def invoke_together(self, events: Iterable[object]) -> list[Answer]:
         """Invoke the function with all events at once; there must not be more than it can serve."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -106,6 +107,7 @@ def brief(outcome: Outcome) -> str:
     if isinstance(body, dict) and "errorType" in body:
         kind, message = body["errorType"], body.get("errorMessage", "").partition("\n")[0]
         message = message.removeprefix("Unable to marshal response: ")
+        message = re.sub("(?<=recursion depth exceeded).*", "", message)  # each Python adds its own
         return shortened(f"{kind}: {message}" if message else kind)
     if isinstance(body, dict) and "trace" in body:
         return shortened(f"os.environ: {body['trace']}")
