@@ -1,6 +1,7 @@
 """Many invocations at once, on AWS's emulator in its multi-concurrency mode."""
 
 import json
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -154,6 +155,26 @@ def test_what_is_printed_is_in_the_log_at_once(start, emulator, gate, runtime):
     function = emulator("crowd.half_a_line", task_root=FUNCTIONS, runtime=runtime)
     function.invoke("one")
     until_logged("a line of one\nhalf of one", function)
+
+
+@pytest.mark.parametrize("runtime", [OURS, AWS])
+def test_logs_need_no_socket_of_their_own(start, tmp_path, runtime):
+    """Lambda offers one to workers that were forked; it takes the first process's output as it is, and ours is the first."""
+    path = str(tmp_path / "logs")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        listener.settimeout(PATIENCE)
+        instance = start("half_a_line", 1, runtime, _LAMBDA_TELEMETRY_LOG_FD_PROVIDER_SOCKET=path)
+        instance.patient_exchange(b'"one"')
+        if runtime == AWS:
+            with listener.accept()[0] as output, output.makefile() as lines:
+                assert "a line of one\n" in lines
+        else:
+            until_logged("a line of one", instance)
+            listener.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                listener.accept()
 
 
 def test_all_invocations_share_one_pool_which_closes_at_the_end(start, postgres):

@@ -108,6 +108,7 @@ def brief(outcome: Outcome) -> str:
         kind, message = body["errorType"], body.get("errorMessage", "").partition("\n")[0]
         message = message.removeprefix("Unable to marshal response: ")
         message = re.sub("(?<=recursion depth exceeded).*", "", message)  # each Python adds its own
+        message = re.sub(r"\d+\.\d{3} s", "<n> s", message)
         return shortened(f"{kind}: {message}" if message else kind)
     if isinstance(body, dict) and "trace" in body:
         return shortened(f"os.environ: {body['trace']}")

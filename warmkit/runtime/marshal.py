@@ -24,7 +24,7 @@ def read_event(body: bytes, content_type: str) -> Any:
     Raises:
         RuntimeFailureError: It is said to be JSON, and is not.
     """
-    if content_type.partition(";")[0].strip().lower() not in ("", JSON):
+    if content_type != JSON and content_type.partition(";")[0].strip().lower() not in ("", JSON):
         return body
     try:
         return _read_quickly(body.decode())
