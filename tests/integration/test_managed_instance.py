@@ -18,15 +18,16 @@ N = 16
 
 
 @pytest.fixture
-def gate():
-    with Gate() as gate:
-        yield gate
-
-
-@pytest.fixture
 def callers():
     with ThreadPoolExecutor(N) as callers:
         yield callers
+
+
+@pytest.fixture
+def gate(callers):
+    """It opens at the end of a test that failed: its callers end then."""
+    with Gate() as gate:
+        yield gate
 
 
 @pytest.fixture
@@ -52,12 +53,21 @@ def in_the_background(callers, instance, events):
     ]
 
 
+def until_logged(text, function):
+    """Reads the log until the text is there; the emulator passes on what it is given when it comes to it."""
+    ends = time.monotonic() + PATIENCE
+    while text not in function.log:
+        assert time.monotonic() < ends, function.log
+
+
 @pytest.mark.parametrize(("runtime", "processes"), [(OURS, 1), (AWS, 4)])
 def test_invocations_run_at_the_same_time(start, gate, callers, runtime, processes):
     """Under AWS's runtime in processes of their own."""
     instance = start("meet", 4, runtime)
     answers = in_the_background(callers, instance, range(4))
     gate.await_arrivals(4)
+    for n in range(4):
+        until_logged(f"here comes {n}.", instance)
     gate.open()
     bodies = [answer.result().content for answer in answers]
     assert [body["event"] for body in bodies] == list(range(4))
@@ -137,13 +147,6 @@ def test_log_lines_stay_whole_and_say_whose_they_are(start, gate, callers):
     assert all(record["requestId"] == record["own"] for record in said)
     printed = {line for line in lines if line.startswith("print")}
     assert printed == {f"print {record['own']} {'x' * 5000}" for record in said}
-
-
-def until_logged(text, function):
-    """Reads the log until the text is there; the emulator passes on what it is given when it comes to it."""
-    ends = time.monotonic() + PATIENCE
-    while text not in function.log:
-        assert time.monotonic() < ends, function.log
 
 
 @pytest.mark.parametrize("runtime", [OURS, AWS])

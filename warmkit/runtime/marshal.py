@@ -70,7 +70,7 @@ def write_result(result: Any) -> tuple[bytes, str]:
 
 def _as_json(result: Any) -> bytes:
     try:
-        marshal.dumps(result)  # it refuses all but the built-in types, in a tenth of the time
+        marshal.dumps(result)  # it refuses all but the built-in types, and quickly
         return _write_quickly(result).encode()
     except (TypeError, ValueError, RecursionError):
         return _write_as_aws_does(result)

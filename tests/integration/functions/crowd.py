@@ -21,6 +21,7 @@ async def at_the_gate():
 
 def meet(event, context):
     """A plain one, for both runtimes."""
+    print(f"here comes {event}.")
     host, port = os.environ["GATE"].split(":")
     with socket.create_connection((host, port)) as connection:
         connection.recv(1)
