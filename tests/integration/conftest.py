@@ -12,6 +12,7 @@ import pytest
 from emulator import Emulator
 from http_server import HttpServer
 from keep_alive import KeepAlive
+from managed import ManagedInstance
 from pooler import Pooler
 from valkey_server import ValkeyServer
 
@@ -41,6 +42,20 @@ class StartEmulator(Protocol):
         env: Mapping[str, str] | None = None,
         runtime: str = "awslambdaric",
     ) -> Emulator: ...
+
+
+class StartInstance(Protocol):
+    """Starts a managed instance that ends with the test."""
+
+    def __call__(
+        self,
+        handler: str,
+        *,
+        concurrency: int,
+        task_root: Path,
+        env: Mapping[str, str] | None = None,
+        runtime: str = "awslambdaric",
+    ) -> ManagedInstance: ...
 
 
 @pytest.fixture(scope="session")
@@ -179,5 +194,28 @@ def emulator() -> Iterator[StartEmulator]:
             return stack.enter_context(
                 Emulator(handler, task_root=task_root, env=env, runtime=runtime)
             )
+
+        yield start
+
+
+@pytest.fixture
+def managed_instance() -> Iterator[StartInstance]:
+    """Starts AWS's Lambda emulator in its multi-concurrency mode; it ends with the test."""
+    if sys.platform != "linux":
+        pytest.skip("AWS's emulator runs on Linux only")
+    with contextlib.ExitStack() as stack:
+
+        def start(
+            handler: str,
+            *,
+            concurrency: int,
+            task_root: Path,
+            env: Mapping[str, str] | None = None,
+            runtime: str = "awslambdaric",
+        ) -> ManagedInstance:
+            instance = ManagedInstance(
+                handler, concurrency=concurrency, task_root=task_root, env=env, runtime=runtime
+            )
+            return stack.enter_context(instance)
 
         yield start

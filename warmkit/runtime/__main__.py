@@ -42,8 +42,8 @@ def main(arguments: list[str]) -> NoReturn:
         sys.path.insert(0, task_root)
     ending = Ending()
     ending.listen()
+    host = persistent_loop()  # before asyncio may log that it is made
     log = set_up()
-    host = persistent_loop()
     try:
         status = _live(address, name, log, host, ending)
     except EndedError:

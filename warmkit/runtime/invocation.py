@@ -17,6 +17,7 @@ from warmkit.handler import WarmHandler
 from warmkit.runtime import current
 from warmkit.runtime.context import Context
 from warmkit.runtime.failure import Failure, failure_of
+from warmkit.runtime.logs import flush
 from warmkit.runtime.marshal import read_event, write_result
 from warmkit.runtime.protocol import Received
 from warmkit.visit import DEADLINE_MARGIN, MARGIN, Afterwards, afterwards, own_time
@@ -93,7 +94,8 @@ def write(result: object) -> Written:
 
 
 def post(api: Api, received: Received, outcome: Written | Failure) -> Coroutine[Any, Any, None]:
-    """Returns what sends the outcome."""
+    """Returns what sends the outcome, after what was printed."""
+    flush()
     if isinstance(outcome, Failure):
         return api.fail(received, outcome)
     return api.respond(received, outcome.body, outcome.content_type)
