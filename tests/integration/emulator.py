@@ -27,7 +27,7 @@ import warmkit.local
 from warmkit.local.processes import HOST, ChildProcess, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
 PYTHONPATH = os.pathsep.join(
@@ -92,6 +92,7 @@ class Emulator:
         task_root: Path,
         env: Mapping[str, str] | None = None,
         runtime: str = "awslambdaric",
+        command: Sequence[str | Path] | None = None,
     ) -> None:
         """Say what to run.
 
@@ -99,11 +100,11 @@ class Emulator:
             handler: "module.function".
             task_root: The directory with the function's code.
             runtime: The module that serves it: AWS's own runtime, or warmkit's.
+            command: What is started instead of a Python with that module.
             env: Environment variables besides those of this process, of which none that begins
                 with AWS_ is passed on.
         """
-        self._handler = handler
-        self._runtime = runtime
+        self._command = command or (sys.executable, "-m", runtime, handler)
         self._task_root = task_root
         self._env = env or {}
         self._port = free_port()
@@ -150,7 +151,7 @@ class Emulator:
             [
                 emulator_program(),
                 *(word for option in addresses.items() for word in option),
-                *(sys.executable, "-m", self._runtime, self._handler),
+                *self._command,
             ],
             home=self._home,
             env=self._environment(),

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from warmkit.environment import default_environment
 from warmkit.hosts.loop import PersistentLoop, persistent_loop
 from warmkit.hosts.platform import concurrency
+from warmkit.runtime import paths
 from warmkit.runtime.alone import Turns
 from warmkit.runtime.api import ApiGoneError, RuntimeApi
 from warmkit.runtime.ending import FINISH, EndedError, Ending
@@ -37,9 +38,7 @@ def main(arguments: list[str]) -> NoReturn:
             "warmkit.runtime is started by AWS Lambda, or by its emulator: AWS_LAMBDA_RUNTIME_API says where it is.\n"
             "  Write: python -m warmkit.runtime module.handler"
         )
-    task_root = os.environ.get("LAMBDA_TASK_ROOT", "")
-    if task_root and task_root not in sys.path:
-        sys.path.insert(0, task_root)
+    paths.set_up()
     ending = Ending()
     ending.listen()
     log = set_up()
