@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from warmkit.environment import default_environment
 from warmkit.hosts.loop import PersistentLoop, persistent_loop
-from warmkit.hosts.platform import concurrency
+from warmkit.hosts.platform import concurrency, initialization
 from warmkit.runtime import paths
 from warmkit.runtime.alone import Turns
 from warmkit.runtime.api import ApiGoneError, RuntimeApi
@@ -70,7 +70,13 @@ def _live(address: str, name: str, log: Log, host: PersistentLoop, ending: Endin
         at_once(api.fail_init(failure))
         return 1
     line = BlockingLine(address)  # stays open: the extension's
-    at_once(register(line))
+    at_once(register(line))  # before a snapshot: afterwards is too late
+    if initialization() == "snap-start":
+        from warmkit.runtime.restore import pass_snapshot
+
+        status = pass_snapshot(api, log.tell)
+        if status:
+            return status
     try:
         if concurrency() == 1 and not streams(handler):
             Turns(handler, api, log.tell, host, ending).run()
