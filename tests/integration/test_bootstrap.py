@@ -112,6 +112,15 @@ def test_as_a_wrapper_where_it_lies_in_the_package(serve, task, tmp_path):
     assert serve(*as_aws_s_bootstrap(tmp_path, wrapper), _HANDLER="app.handler") == task
 
 
+def test_as_a_wrapper_that_an_unpacked_wheel_has_left_without_its_mode(serve, task, tmp_path):
+    install(task)
+    script = install_script(task / "elsewhere" / "runtime" / "bootstrap")
+    script.chmod(0o644)
+    wrapper = program(task / "wrapper", f'exec sh {script} "$@"')
+    found = serve(*as_aws_s_bootstrap(tmp_path, wrapper), _HANDLER="app.handler")
+    assert found == task
+
+
 def test_as_the_bootstrap_of_provided_al2023_with_a_python_in_the_zip(serve, task):
     install(task)
     bare_python(task / "python" / "bin" / "python3")
