@@ -252,7 +252,7 @@ class Environment:
         It gets another id and counts its invocations from one. What it kept is proven before its next use.
         """
         self.id = self.live.environment_id = _new_id()
-        self.invocations, self.idle_since = 0, None
+        self.invocations, self.idle_since, self.live.asks_at = 0, None, 0
         self.distrust()
 
     # -- its life

@@ -6,7 +6,7 @@ Many environments may be restored from one snapshot; a connection can belong to 
 from warmkit.errors import ResourceError
 from warmkit.events import State
 from warmkit.live import LiveSet
-from warmkit.settle import settle_observers
+from warmkit.settle import finish_works, settle_observers
 from warmkit.slot import Slot
 from warmkit.teardown import tear_down
 
@@ -19,11 +19,12 @@ _ALIVE = (State.STARTING, State.WARM, State.CHECKING)
 
 
 async def close_for_snapshot(live: LiveSet) -> list[ResourceError]:
-    """Closes what a snapshot must not hold, dependents first; then observers let go of what they keep.
+    """Does what was left for after responses, closes what a snapshot must not hold, and has observers let go of what they keep.
 
     Returns:
         What did not close, and why.
     """
+    await finish_works(live)
     for slot in live.alive():
         if slot.state in _ALIVE and not _bears_cloning(slot):
             live.retire(slot, "a snapshot is taken")

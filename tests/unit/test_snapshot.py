@@ -4,7 +4,16 @@ import asyncio
 
 import pytest
 
-from warmkit import Invocation, State, TeardownError, resource, warm_handler
+from warmkit import (
+    Environment,
+    Invocation,
+    State,
+    TeardownError,
+    WrongLoopError,
+    after_response,
+    resource,
+    warm_handler,
+)
 from warmkit.testing import HANG, FakeResource
 
 DAYS = 200_000.0
@@ -130,6 +139,18 @@ def test_a_restored_copy_is_an_environment_of_its_own(inside, clock):
         assert len(ids) == 3
 
 
+def test_it_is_closed_for_a_snapshot_in_its_own_loop(inside):
+    elsewhere, loop = Environment(), asyncio.new_event_loop()
+    elsewhere.join(loop)
+
+    @inside
+    async def _(environment):
+        with pytest.raises(WrongLoopError):
+            await elsewhere.before_snapshot()
+
+    loop.close()
+
+
 def test_events_carry_the_new_id(inside, recorder):
     db = FakeResource("db")
 
@@ -224,3 +245,48 @@ def test_observers_let_go_of_what_they_keep_when_all_is_closed(inside):
         await environment.get(db.resource)
         await environment.before_snapshot()
         assert story == ["started db", "retired db", "closed db", "settled"]
+
+
+def test_work_for_after_the_response_is_done_before_what_it_needs_is_closed(inside):
+    db, story = FakeResource("db"), []
+
+    async def work(db):
+        await asyncio.sleep(0.1)
+        story.append(db.use())
+
+    @warm_handler(db=db.resource)
+    async def handler(event, db):
+        after_response(work(db))
+
+    @inside
+    async def _(environment):
+        await handler.invoke({})
+        await environment.before_snapshot()
+        assert (story, db.open, db.faults) == ([1], [], [])
+
+
+def test_who_did_not_listen_in_the_init_phase_is_asked_by_the_first_invocation_of_a_copy(inside):
+    class Late:
+        listening = False
+        told = 0
+
+        def listens(self):
+            return self.listening
+
+        def __call__(self, event):
+            self.told += 1
+
+    late = Late()
+
+    @warm_handler(observers=[late])
+    async def handler(event): ...
+
+    @inside
+    async def _(environment):
+        for _invocation in range(100):
+            await handler.invoke({})
+        await environment.before_snapshot()
+        late.listening = True
+        environment.after_restore()
+        await handler.invoke({})
+        assert late.told == 2
