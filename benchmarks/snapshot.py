@@ -7,7 +7,7 @@ environment in A. Each sample is a process of its own, A and B take turns, and b
 
     python -m benchmarks.snapshot [pairs]
 
-Prints the medians.
+Prints the medians, and what an S3 client takes on the AWS session that a snapshot keeps, and on a new one.
 """
 
 import json
@@ -56,6 +56,33 @@ warm = time.perf_counter()
 parts = [hooks - begun, first - hooks, warm - first]
 print(json.dumps([answer, [1000 * part for part in parts]]), flush=True)
 """
+SESSION = f"""{FUNCTION}
+import asyncio, statistics
+
+from warmkit import Environment
+from warmkit.resources.aws.session import aws_session
+
+s3 = s3_client()
+
+
+async def again(environment, closed):
+    environment.live.retire(environment.live.current[closed], "measured")
+    begun = time.perf_counter()
+    await environment.get(s3)
+    return 1000 * (time.perf_counter() - begun)
+
+
+async def main():
+    async with Environment() as environment:
+        await environment.get(s3)
+        medians = []
+        for closed in s3, aws_session:
+            medians.append(statistics.median([await again(environment, closed) for _ in range(15)]))
+        print(json.dumps([[2, "{CONTENT.decode()}"], medians]))
+
+
+asyncio.run(main())
+"""
 SNAPSTART = {
     "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1",
     "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start",
@@ -91,12 +118,16 @@ def main() -> None:
             cold.append(run(COLD, clean)[0])
             restored.append(run(RESTORED, {**clean, **SNAPSTART})[1])
             primed.append(run(RESTORED, {**clean, **SNAPSTART}, "primed")[1])
+        kept_session, new_session = run(SESSION, clean)[1]
     print(f"A, a new process to its first answer  {statistics.median(cold):6.1f} ms")
     for name, samples in (("B, a restored one", restored), ("C, a primed one  ", primed)):
         hooks, first, warm = (statistics.median(parts) for parts in zip(*samples, strict=True))
         print(
             f"{name} to its first answer  {hooks + first:6.1f} ms, {hooks:.1f} of them in hooks; the second {warm:.1f} ms"
         )
+    print(
+        f"an S3 client on the session that was kept {kept_session:.1f} ms, on a new one {new_session:.1f} ms"
+    )
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ def function(platform, postgres, s3):
             "AWS_LAMBDA_RUNTIME_API": platform.address,
             "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start",
             "AWS_LAMBDA_FUNCTION_NAME": "cloned",
+            "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",  # there is no SnapStart before 3.12
             "PYTHONPATH": os.pathsep.join([str(FUNCTIONS.parents[2]), str(FUNCTIONS)]),
             "DATABASE_URL": postgres.dsn,
             **s3.environment,
