@@ -23,7 +23,7 @@ from warmkit.local.s3_server import S3Server
 from warmkit.testing import Relay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from warmkit.testing import EventRecorder, VirtualClock
@@ -41,6 +41,7 @@ class StartEmulator(Protocol):
         task_root: Path,
         env: Mapping[str, str] | None = None,
         runtime: str = "awslambdaric",
+        command: Sequence[str | Path] | None = None,
     ) -> Emulator: ...
 
 
@@ -190,9 +191,10 @@ def emulator() -> Iterator[StartEmulator]:
             task_root: Path,
             env: Mapping[str, str] | None = None,
             runtime: str = "awslambdaric",
+            command: Sequence[str | Path] | None = None,
         ) -> Emulator:
             return stack.enter_context(
-                Emulator(handler, task_root=task_root, env=env, runtime=runtime)
+                Emulator(handler, task_root=task_root, env=env, runtime=runtime, command=command)
             )
 
         yield start

@@ -27,7 +27,7 @@ import warmkit.local
 from warmkit.local.processes import HOST, ChildProcess, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
 PYTHONPATH = os.pathsep.join(
@@ -117,6 +117,7 @@ class Emulator:
         task_root: Path,
         env: Mapping[str, str] | None = None,
         runtime: str = "awslambdaric",
+        command: Sequence[str | Path] | None = None,
     ) -> None:
         """Say what to run.
 
@@ -124,11 +125,13 @@ class Emulator:
             handler: "module.function".
             task_root: The directory with the function's code.
             runtime: The module that serves it: AWS's own runtime, or warmkit's.
+            command: What is started instead of a Python with that module.
             env: Environment variables besides those of this process, of which none that begins
                 with AWS_ is passed on.
         """
         self._handler = handler
         self._runtime = runtime
+        self._starts = command or (sys.executable, "-m", runtime, handler)
         self._task_root = task_root
         self._env = env or {}
         self.port = free_port()
@@ -215,7 +218,7 @@ class Emulator:
         self._process = self._home = None
 
     def _command(self, options: list[str]) -> list[str | Path]:
-        return [emulator_program(), *options, sys.executable, "-m", self._runtime, self._handler]
+        return [emulator_program(), *options, *self._starts]
 
     def _environment(self) -> dict[str, str]:
         own = {

@@ -25,7 +25,7 @@ from warmkit.environment import (
 )
 from warmkit.errors import EnvironmentClosedError, InsideLoopError
 from warmkit.events import Observer
-from warmkit.hosts.platform import starts_in_init
+from warmkit.hosts.platform import initialization, starts_in_init
 from warmkit.resource import Resource
 
 T = TypeVar("T")
@@ -358,8 +358,14 @@ def environment_here() -> Environment:
 def prewarm_in_init(resources: Iterable[Resource[Any]], observers: Iterable[Observer]) -> None:
     """Starts what is eager, in the init phase of AWS's Python runtime. A failure is left to the first use.
 
-    The observers that listen by then are told, and settled: a long freeze may follow.
+    The observers that listen by then are told, and settled: a long freeze may follow. With SnapStart a snapshot
+    follows, for which everything is made ready; where that cannot be, nothing starts.
     """
+    if initialization() == "snap-start":
+        from warmkit.hosts import snapstart
+
+        if not snapstart.register(observers):
+            return
     eager = [resource for resource in resources if starts_in_init(resource)]
     if not eager or _running_loop() is not None:
         return

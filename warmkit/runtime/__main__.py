@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 
 from warmkit.environment import default_environment
 from warmkit.hosts.loop import PersistentLoop, persistent_loop
-from warmkit.hosts.platform import concurrency
+from warmkit.hosts.platform import concurrency, initialization
+from warmkit.runtime import paths
 from warmkit.runtime.alone import Turns
 from warmkit.runtime.api import ApiGoneError, RuntimeApi
 from warmkit.runtime.ending import FINISH, EndedError, Ending
@@ -37,9 +38,7 @@ def main(arguments: list[str]) -> NoReturn:
             "warmkit.runtime is started by AWS Lambda, or by its emulator: AWS_LAMBDA_RUNTIME_API says where it is.\n"
             "  Write: python -m warmkit.runtime module.handler"
         )
-    task_root = os.environ.get("LAMBDA_TASK_ROOT", "")
-    if task_root and task_root not in sys.path:
-        sys.path.insert(0, task_root)
+    paths.set_up()
     ending = Ending()
     ending.listen()
     host = persistent_loop()  # before asyncio may log that it is made
@@ -71,7 +70,13 @@ def _live(address: str, name: str, log: Log, host: PersistentLoop, ending: Endin
         at_once(api.fail_init(failure))
         return 1
     line = BlockingLine(address)  # stays open: the extension's
-    at_once(register(line))
+    at_once(register(line))  # before a snapshot: afterwards is too late
+    if initialization() == "snap-start":
+        from warmkit.runtime.restore import pass_snapshot
+
+        status = pass_snapshot(api, log.tell)
+        if status:
+            return status
     try:
         if concurrency() == 1 and not streams(handler):
             Turns(handler, api, log.tell, host, ending).run()

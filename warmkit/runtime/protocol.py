@@ -17,6 +17,8 @@ TRAILERS = "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Bo
 """What may stand after a streamed response: that it failed in the middle."""
 
 NEXT = Request("GET", f"{_RUNTIME}/invocation/next")
+RESTORE = Request("GET", f"{_RUNTIME}/restore/next")
+"""With SnapStart: the snapshot is taken while this waits, and every copy gets an answer."""
 
 ACCEPTED = 202
 OVER = frozenset({400, 403, 410})
@@ -125,6 +127,11 @@ def _about(received: Received, what: str, headers: dict[str, str], body: bytes |
 def init_error(failure: Failure) -> Request:
     """Returns the report that the function cannot be served at all."""
     return Request("POST", f"{_RUNTIME}/init/error", _error_headers(failure), failure.body())
+
+
+def restore_error(failure: Failure) -> Request:
+    """Returns the report that the function cannot be served after a restore."""
+    return Request("POST", f"{_RUNTIME}/restore/error", _error_headers(failure), failure.body())
 
 
 def _error_headers(failure: Failure) -> dict[str, str]:
