@@ -10,27 +10,29 @@ import atexit
 import logging
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from concurrent import futures
 from contextlib import suppress
 from contextvars import Context
+from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
+from warmkit.clock import SystemClock
 from warmkit.environment import (
     Environment,
     current_environment,
     default_environment,
     entered_environment,
+    living_environments,
     running_default,
 )
 from warmkit.errors import EnvironmentClosedError, InsideLoopError
-from warmkit.events import Observer
-from warmkit.hosts.platform import starts_in_init
-from warmkit.resource import Resource
+from warmkit.hosts import ending
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 _log = logging.getLogger("warmkit")
+_clock = SystemClock()
 
 LEFT = 0.25
 """Seconds for tasks that were left behind to note that the loop ends."""
@@ -313,6 +315,11 @@ def close_from_outside(handler: Served[object], budget: float) -> None:
     host.run(default_environment(host.loop).aclose(budget))
 
 
+def is_inside_a_loop() -> bool:
+    """Whether an event loop runs in this thread."""
+    return _running_loop() is not None
+
+
 def environment_here() -> Environment:
     """Returns the environment that an invocation from here is served by."""
     if _running_loop() is not None:
@@ -320,23 +327,45 @@ def environment_here() -> Environment:
     return _environment_elsewhere() or default_environment(persistent_loop().loop)
 
 
-def prewarm_in_init(resources: Iterable[Resource[Any]], observers: Iterable[Observer]) -> None:
-    """Starts what is eager, in the init phase of AWS's Python runtime. A failure is left to the first use.
+def close_everything(seconds: float) -> None:
+    """Closes every environment of this process, from a thread that runs no loop, whoever runs theirs.
 
-    The observers that listen by then are told, and settled: a long freeze may follow.
+    What goes wrong is logged: whoever calls this has to go on.
+
+    Args:
+        seconds: For all of them.
     """
-    eager = [resource for resource in resources if starts_in_init(resource)]
-    if not eager or _running_loop() is not None:
-        return
-    host = persistent_loop()
-    environment = default_environment(host.loop)
-    environment.live.admit(observers)
-    try:
-        host.run(environment.prewarm(*eager))
-    except Exception as error:  # noqa: BLE001  the first use tries again and raises
-        _log.warning("not started in the init phase, tried again on first use: %s", error)
-    if environment.live.settlers:
-        host.run(environment.settle())
+    ends = _clock.read().monotonic + seconds
+    left = sorted(living_environments(), key=_is_running)  # one that does not turn keeps us waiting
+    for number, environment in enumerate(left):
+        share = (ends - _clock.read().monotonic) / (len(left) - number)
+        try:
+            _close_where_it_lives(environment, max(0.0, share))
+        except Exception as error:  # noqa: BLE001  see above
+            _log.error("the environment did not close in order: %s", error)
+
+
+def _close_where_it_lives(environment: Environment, seconds: float) -> None:
+    loop = environment.loop
+    assert loop is not None, "it lives since a loop used it"
+    closing = environment.aclose(seconds)
+    if _kept and loop is _kept[0].loop:
+        _kept[0].run(closing)
+    elif loop.is_running():
+        RemoteLoop(environment, loop).run(closing)
+    else:  # a synchronous caller's own, who is elsewhere
+        loop.run_until_complete(closing)
+
+
+def _is_running(environment: Environment) -> bool:
+    return environment.loop is not None and environment.loop.is_running()
+
+
+def server() -> Callable[..., Any]:
+    """Returns what serves synchronous calls in this process: where the end is announced, it can cut them short."""
+    end = ending.current()
+    call: Callable[..., Any] = serve
+    return call if end is None else partial(end.during, call)
 
 
 def _environment_elsewhere() -> Environment | None:

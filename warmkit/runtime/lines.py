@@ -36,10 +36,6 @@ class Line(Protocol):
         """
         ...
 
-    async def leave(self, request: Request) -> None:
-        """Sends a request of which nobody reads the answer, and keeps the connection."""
-        ...
-
     async def pause(self, seconds: float) -> None:
         """Waits."""
         ...
@@ -111,10 +107,6 @@ class BlockingLine:
             if ends is not None:
                 connection.settimeout(max(0.001, ends - _clock.read().monotonic))
 
-    async def leave(self, request: Request) -> None:
-        """Sends a request of which nobody reads the answer, and keeps the connection."""
-        self._open(None).sendall(request.encode(self._address))
-
     async def pause(self, seconds: float) -> None:
         """Waits, in such a way that a signal is noticed."""
         threading.Event().wait(seconds)
@@ -155,10 +147,6 @@ class LoopLine:
             loop = asyncio.get_running_loop()
             _, self._wire = await loop.create_connection(_Wire, *split(self._address))
         return self._wire
-
-    async def leave(self, request: Request) -> None:
-        """Sends a request of which nobody reads the answer, and keeps the connection."""
-        (await self._open()).send(request.encode(self._address))
 
     async def pause(self, seconds: float) -> None:
         """Waits."""

@@ -1,0 +1,67 @@
+"""AWS's Python runtime, while it imports the handler: what must be done in the init phase, and can be done only there."""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from warmkit.environment import default_environment
+from warmkit.events import Observer
+from warmkit.hosts import ending
+from warmkit.hosts.extension import register
+from warmkit.hosts.loop import close_everything, is_inside_a_loop, persistent_loop
+from warmkit.hosts.platform import starts_in_init
+from warmkit.resource import Resource
+
+_log = logging.getLogger("warmkit")
+_begun: list[bool] = []
+
+
+def begin(resources: Iterable[Resource[Any]], observers: Iterable[Observer]) -> None:
+    """Takes part in the init phase, on behalf of one handler: its end is arranged for before anything is started."""
+    if ending.current() is None and not _begun:
+        _begun.append(True)
+        _arrange_for_the_end()
+    end = ending.current()
+    if end is None:
+        _prewarm(resources, observers)
+    else:
+        end.during(_prewarm, resources, observers)
+
+
+def _arrange_for_the_end() -> None:
+    """Makes the platform announce the end, and notices it. Nothing here fails an environment."""
+    if threading.current_thread() is not threading.main_thread():
+        _log.warning(
+            "nothing will be closed on SIGTERM: the handler's module was imported in the thread %s, and Python tells "
+            "of signals in the main thread only",
+            threading.current_thread().name,
+        )
+        return
+    if register(os.environ["AWS_LAMBDA_RUNTIME_API"]) == "unreachable":
+        return  # a test, or a script
+    try:
+        ending.Ending(close_everything).listen(signal.SIGTERM)
+    except ValueError as error:
+        _log.warning("nothing will be closed on SIGTERM: %s", error)
+
+
+def _prewarm(resources: Iterable[Resource[Any]], observers: Iterable[Observer]) -> None:
+    """Starts what is eager. A failure is left to the first use.
+
+    The observers that listen by then are told, and settled: a long freeze may follow.
+    """
+    eager = [resource for resource in resources if starts_in_init(resource)]
+    if not eager or is_inside_a_loop():
+        return
+    host = persistent_loop()
+    environment = default_environment(host.loop)
+    environment.live.admit(observers)
+    try:
+        host.run(environment.prewarm(*eager))
+    except Exception as error:  # noqa: BLE001  the first use tries again and raises
+        _log.warning("not started in the init phase, tried again on first use: %s", error)
+    if environment.live.settlers:
+        host.run(environment.settle())
