@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from benchmarks.ends.network import Network
-from benchmarks.ends.platform import Platform
+from benchmarks.ends.platform import PATIENCE, Platform
 from warmkit.local.postgres_server import PostgresServer
 from warmkit.local.processes import HOST
 
 NEIGHBOURS = ("one", "two", "three")
+OPEN = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '%/%'"
+IN_A_QUERY = f"{OPEN} AND state = 'active' AND query LIKE '%3600%'"
 SETTLING_S = 1.0
 """For the server to notice that a client has left."""
 
@@ -98,9 +100,13 @@ def end_of(cell: Cell, database: PostgresServer, *, patience: float = 1.0) -> Ou
         with Platform(
             runtime.module, "app.handler", env, external=cell.external, patience=patience
         ) as platform:
+            network.process = platform.process.pid
             _bring_to(cell.moment, platform, runtime.at_once)
-            open_before = len(database.backends())
-            end = platform.kill() if cell.killed else platform.end(thaw=cell.moment == "just thawed")
+            open_before = 1 if cell.moment == "in init" else runtime.at_once
+            _until(database, IN_A_QUERY if cell.moment == "in a call" else OPEN, open_before)
+            end = (
+                platform.kill() if cell.killed else platform.end(thaw=cell.moment == "just thawed")
+            )
             left = _left_in(database)
             closed = [when for word in NEIGHBOURS for when in platform.said(f"closed {word}")]
             last_ms = (max(closed) - end.began) * 1000 if closed else 0.0
@@ -124,6 +130,13 @@ def _bring_to(moment: str, platform: Platform, at_once: int) -> None:
     if moment == "just thawed":
         platform.freeze()
         time.sleep(0.05)
+
+
+def _until(database: PostgresServer, count: str, wanted: int) -> None:
+    ends = time.monotonic() + PATIENCE
+    while int(database.execute(count)[0]) != wanted:
+        if time.monotonic() > ends:
+            raise TimeoutError(f"there were never {wanted} connections")
 
 
 def _left_in(database: PostgresServer) -> int:

@@ -1,15 +1,18 @@
 """The network between an execution environment and its database, as the database sees it when a microVM is destroyed.
 
 When a process dies, its kernel tells the peers; when a microVM is destroyed, nobody does. So this relay passes on the
-end of a connection only where the client has said goodbye before it: PostgreSQL's Terminate message.
+end of a connection only where the client has closed it: it has said goodbye (PostgreSQL's Terminate message), or its process
+lives on.
 """
 
 import asyncio
 import threading
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 TERMINATE = b"X\0\0\0\4"
+EXITING = 0x4  # PF_EXITING, of the flags in /proc/<pid>/stat: set before the kernel closes what the process held
 
 
 class Network:
@@ -21,6 +24,7 @@ class Network:
 
     Attributes:
         port: The port to connect to instead.
+        process: Whose connections these are.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -28,7 +32,7 @@ class Network:
         self._lost: list[asyncio.StreamWriter] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self.port = 0
+        self.port = self.process = 0
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -62,7 +66,7 @@ class Network:
         try:
             there, back = await asyncio.open_connection(*self._database)
             answers = asyncio.create_task(self._answer(there, writer))
-            if await self._ask(reader, back):
+            if await self._ask(reader, back) or _lives(self.process):
                 back.close()
             else:
                 self._lost.append(back)
@@ -90,3 +94,11 @@ class Network:
         except ConnectionError:
             pass
         writer.close()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False
+    return state not in "ZX" and not int(fields[5]) & EXITING

@@ -11,7 +11,7 @@ from warmkit.environment import default_environment
 from warmkit.events import Observer
 from warmkit.hosts import ending
 from warmkit.hosts.extension import register
-from warmkit.hosts.loop import close_everything, is_inside_a_loop, persistent_loop
+from warmkit.hosts.loop import cancel_what_runs, close_everything, is_inside_a_loop, persistent_loop
 from warmkit.hosts.platform import starts_in_init
 from warmkit.resource import Resource
 
@@ -42,8 +42,10 @@ def _arrange_for_the_end() -> None:
         return
     if register(os.environ["AWS_LAMBDA_RUNTIME_API"]) == "unreachable":
         return  # a test, or a script
+    end = ending.Ending(close_everything)
+    end.when_announced(cut=cancel_what_runs)
     try:
-        ending.Ending(close_everything).listen(signal.SIGTERM)
+        end.listen(signal.SIGTERM)
     except ValueError as error:
         _log.warning("nothing will be closed on SIGTERM: %s", error)
 

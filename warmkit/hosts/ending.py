@@ -32,8 +32,8 @@ class EndedError(BaseException):
     """It is over. Not an `Exception`: no handler is to mistake it for a failure of its own."""
 
 
-def _nothing() -> None:
-    pass
+def _nothing() -> bool:
+    return False
 
 
 class Ending:
@@ -54,10 +54,10 @@ class Ending:
         self.announced = False
         self._close = close
         self._stop: Callable[[], object] = _nothing
-        self._cut: Callable[[], object] = _nothing
+        self._cut: Callable[[], bool] = _nothing
         self._main: int | None = threading.get_ident()
         self._depth = 0
-        self._cutting = False
+        self._cut_short = self._interrupting = False
         self._idle = threading.Event()
         self._handler = self._on_signal  # one object, to be told from others'
         self._before: dict[int, Any] = {}
@@ -81,14 +81,22 @@ class Ending:
         ).start()
         _current.append(self)
 
-    def when_announced(self, stop: Callable[[], object], cut: Callable[[], object]) -> None:
-        """Says how to take no more work, and how to cut short what goes on. Both are called in another thread."""
+    def when_announced(
+        self, *, stop: Callable[[], object] = _nothing, cut: Callable[[], bool]
+    ) -> None:
+        """Says what to do. Both are called in another thread than the main one.
+
+        Args:
+            stop: Takes no more work.
+            cut: Cancels what goes on; returns whether that was heard. If not, it is interrupted.
+        """
         self._stop, self._cut = stop, cut
 
     def during(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Calls a function in the main thread, which the end lets finish, or interrupts with `EndedError`.
+        """Calls a function in the main thread, which the end lets finish, cancels, or interrupts with `EndedError`.
 
-        Does not return once it was interrupted, nor if it begins too late. In another thread it just calls.
+        If it begins too late, or fails as it was cut short, the thread stays here: whoever called must not go on.
+        In another thread it just calls.
         """
         if threading.get_ident() != self._main:
             return call(*args, **kwargs)
@@ -101,8 +109,10 @@ class Ending:
             finally:
                 self._depth -= 1
                 self._stay_awake()
-        except EndedError:
-            wait_for_the_exit()
+        except BaseException as error:
+            if self._cut_short or isinstance(error, EndedError):
+                wait_for_the_exit()
+            raise
 
     def leave(self, status: int) -> NoReturn:
         """Ends the process in order for another reason, from the main thread."""
@@ -134,8 +144,8 @@ class Ending:
                 self._elsewhere = before
 
     def _on_signal(self, number: int, frame: Any) -> None:
-        if self._cutting and self._depth:
-            self._cutting = False  # what is rolled back now is not interrupted again
+        if self._interrupting and self._depth:
+            self._interrupting = False  # what is rolled back now is not interrupted again
             raise EndedError
         os.write(self._writing, bytes([number]))  # in case that the C handler writes elsewhere
         self._let_theirs(number, frame)
@@ -175,8 +185,9 @@ class Ending:
         try:
             self._stop()
             if self._depth and not self._idle.wait(FINISH):
-                self._cut()
-                self._interrupt(number)
+                self._cut_short = True
+                if not self._cut():
+                    self._interrupt(number)
                 self._idle.wait(FINISH)
             self._close(_left(ends))
             self._wait_for_theirs(number, ends)
@@ -186,9 +197,12 @@ class Ending:
         over.set()
 
     def _interrupt(self, number: int) -> None:
-        """Raises `EndedError` in the main thread, which no longer waits in any system call then."""
+        """Raises `EndedError` in the main thread, also where that waits in a system call.
+
+        Only where nothing else helps: what it hits may be anything, a transport in the middle of a write included.
+        """
         if self._main is not None and signal.getsignal(number) is self._handler:
-            self._cutting = True
+            self._interrupting = True
             signal.pthread_kill(self._main, number)
 
     def _wait_for_theirs(self, number: int, ends: float) -> None:

@@ -20,8 +20,8 @@ _API = "/2020-01-01/extension"
 _OK = 200
 _TAKEN = b"InvalidExtensionState"
 """What the platform says of a name that is taken: by another process of the same environment."""
-_asking: list[socket.socket] = []
-"""Where the extension asks for its next event: open for as long as the process lives, and never read."""
+_asking: list[int] = []
+"""The socket on which the extension asks for its next event: open for as long as the process lives, and never read."""
 
 Registration = Literal["granted", "refused", "unreachable"]
 
@@ -48,7 +48,7 @@ def register(address: str) -> Registration:
         identifier = answer.headers.get("lambda-extension-identifier", "")
         if answer.status == _OK and identifier:
             connection.sendall(_request("GET", "event/next", address, identifier=identifier))
-            _asking.append(connection)
+            _asking.append(connection.detach())
             return "granted"
         level = logging.INFO if _TAKEN in answer.body else logging.WARNING
         said = f"{answer.status} {answer.body[:200].decode('utf-8', 'replace')}"

@@ -39,6 +39,9 @@ LEFT = 0.25
 
 _running_loop = asyncio._get_running_loop  # noqa: SLF001  for event loops' own use: it raises nothing
 
+HEARING = 0.02
+"""Seconds after which a loop that has not turned is taken to be held by somebody's blocking code."""
+
 LOOK = 0.1
 """Seconds after which a thread that waits for another one's loop looks whether that still exists."""
 
@@ -77,6 +80,7 @@ class PersistentLoop:
         self._driver = threading.Lock()
         self._changed = threading.Condition()
         self._followers = 0
+        self._driving: asyncio.Task[Any] | None = None
         self.driven_by = 0
 
     def run(self, work: Coroutine[Any, Any, T], *, context: Context | None = None) -> T:
@@ -86,7 +90,7 @@ class PersistentLoop:
         self.driven_by = threading.get_ident()
         task: asyncio.Task[T] | None = None
         try:
-            task = self.loop.create_task(work, context=context)
+            task = self._driving = self.loop.create_task(work, context=context)
             return self.loop.run_until_complete(task)
         except BaseException:
             if task is not None and not task.done():  # Ctrl-C, from whatever the loop was running
@@ -95,7 +99,13 @@ class PersistentLoop:
                     self.loop.run_until_complete(task)
             raise
         finally:
+            self._driving = None
             self._hand_over()
+
+    def cancel(self) -> bool:
+        """Cancels what is being run, from another thread; returns whether the loop has heard it."""
+        task = self._driving
+        return task is not None and heard_by(self.loop, task.cancel)
 
     def step(self, function: Callable[[], T]) -> T:
         """Calls a function while the loop does nothing else: at once where it stands still, else on it."""
@@ -157,6 +167,18 @@ class PersistentLoop:
             _log.exception("the environment did not close in order")
         finally:
             self.loop.close()
+
+
+def heard_by(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> bool:
+    """Calls a function on a loop that runs in another thread; returns whether it turns at all."""
+    heard = threading.Event()
+
+    def calling() -> None:
+        call()
+        heard.set()
+
+    loop.call_soon_threadsafe(calling)
+    return heard.wait(HEARING)
 
 
 async def _contained(work: Coroutine[Any, Any, T]) -> T | BaseException:
@@ -359,6 +381,11 @@ def _close_where_it_lives(environment: Environment, seconds: float) -> None:
 
 def _is_running(environment: Environment) -> bool:
     return environment.loop is not None and environment.loop.is_running()
+
+
+def cancel_what_runs() -> bool:
+    """Cancels what a synchronous call is waiting for, from another thread; returns whether that was heard."""
+    return bool(_kept) and _kept[0].cancel()
 
 
 def server() -> Callable[..., Any]:

@@ -11,7 +11,13 @@ from typing import Any, NoReturn
 
 from warmkit.hosts.ending import EndedError, Ending
 from warmkit.hosts.extension import register
-from warmkit.hosts.loop import PersistentLoop, close_everything, persistent_loop
+from warmkit.hosts.loop import (
+    PersistentLoop,
+    cancel_what_runs,
+    close_everything,
+    heard_by,
+    persistent_loop,
+)
 from warmkit.hosts.platform import concurrency
 from warmkit.runtime.alone import Turns
 from warmkit.runtime.api import ApiGoneError, RuntimeApi
@@ -36,13 +42,16 @@ def main(arguments: list[str]) -> NoReturn:
     if task_root and task_root not in sys.path:
         sys.path.insert(0, task_root)
     ending = Ending(close_everything)
+    ending.when_announced(cut=cancel_what_runs)
     ending.listen(signal.SIGTERM, signal.SIGINT)
     ending.leave(_live(address, name, set_up(), persistent_loop(), ending))
 
 
 def _live(address: str, name: str, log: Log, host: PersistentLoop, ending: Ending) -> int:
     """Loads and serves; returns the exit status."""
-    register(address)  # first of all: what is started while the handler is loaded must be closed, too
+    register(
+        address
+    )  # first of all: what is started while the handler is loaded must be closed, too
     api = RuntimeApi(BlockingLine(address))
     try:
         handler = load(name)
@@ -70,7 +79,7 @@ def _drive(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> 
         try:
             loop.run_until_complete(serving)
         except EndedError:
-            _log.info("the invocations under way are cut short")
+            pass  # what held the loop does so no longer
         except (SystemExit, KeyboardInterrupt) as asked:
             _log.error("a task asked for the end of the process, in vain: %r", asked)
     serving.result()
@@ -86,10 +95,10 @@ async def _serve_together(
     pollers = Pollers(
         handler, [RuntimeApi(LoopLine(address)) for _ in range(concurrency())], log.tell
     )
-    on_the_loop = asyncio.get_running_loop().call_soon_threadsafe
+    loop = asyncio.get_running_loop()
     # What is cut short is rolled back before what it holds is closed.
     ending.when_announced(
-        partial(on_the_loop, pollers.stop), cut=partial(on_the_loop, pollers.cut_short)
+        stop=partial(heard_by, loop, pollers.stop), cut=partial(heard_by, loop, pollers.cut_short)
     )
     await pollers.run()
 
