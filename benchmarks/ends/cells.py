@@ -95,7 +95,7 @@ def end_of(cell: Cell, database: PostgresServer, *, patience: float = 1.0) -> Ou
             "DATABASE_URL": database.dsn.replace(f":{database.port}/", f":{network.port}/"),
             "ENDS_PATIENCE": str(patience),
             "ENDS_HANG": "1" if cell.hang else "",
-            "ENDS_IN_INIT": "in Python" if cell.moment == "in init" else "",
+            "ENDS_IN_INIT": "1" if cell.moment == "in init" else "",
         }
         with Platform(
             runtime.module, "app.handler", env, external=cell.external, patience=patience
@@ -125,8 +125,7 @@ def _bring_to(moment: str, platform: Platform, at_once: int) -> None:
         return
     platform.invoke("go", times=at_once)
     platform.answered(times=at_once)
-    for _ in range(at_once):  # the invocations that it waits for now
-        platform.asked.acquire(timeout=10)
+    platform.is_idle()
     if moment == "just thawed":
         platform.freeze()
         time.sleep(0.05)

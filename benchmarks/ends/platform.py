@@ -14,12 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-PATIENCE = 60.0  # seconds: only a hang takes that long
+PATIENCE = 10.0  # seconds: only a hang takes that long
 TASK = Path(__file__).parent / "task"
 
 
@@ -48,10 +49,7 @@ class _Api(BaseHTTPRequestHandler):
         if self.path.endswith("/event/next"):
             self._event(lambda_, self.headers["Lambda-Extension-Identifier"])
         else:
-            lambda_.registration_is_open = False
-            lambda_.asked.release()
-            event = lambda_.events.get()
-            lambda_.serving.release()
+            event = lambda_.next_event()
             self._answer(
                 200,
                 json.dumps(event),
@@ -116,16 +114,16 @@ class Platform:
 
     Args:
         runtime: The module that serves the function.
-        handler: "module.function", in the folder `task`.
+        handler: "module.function".
         env: The function's variables.
         external: Whether an external extension is there, too.
         patience: How many times as long as Lambda it waits for the runtime, on a machine that is busy.
+        task_root: The folder with the function's module.
 
     Attributes:
-        asked: Released for each invocation that was asked for.
-        serving: Released for each one that was handed out.
         posted: What was answered.
         registered: The extensions by name.
+        refuses: Why it registers none, if it does not.
     """
 
     def __init__(
@@ -136,22 +134,27 @@ class Platform:
         *,
         external: bool = False,
         patience: float = 1.0,
+        task_root: Path = TASK,
     ) -> None:
-        self.asked, self.serving = threading.Semaphore(0), threading.Semaphore(0)
+        self._at_once = int(env.get("AWS_LAMBDA_MAX_CONCURRENCY", "1"))
+        self._asked, self._asking = 0, threading.Condition()
+        self._serving = threading.Semaphore(0)
         self.extensions_asked = threading.Semaphore(0)
-        self.events: queue.Queue[Any] = queue.Queue()
+        self._events: queue.Queue[Any] = queue.Queue()
         self.posted: queue.Queue[tuple[str, bytes]] = queue.Queue()
         self.registered: dict[str, str] = {}
         self.registration_is_open = True
+        self.refuses = ""
         self.over = threading.Event()
         self.external = "observer" if external else ""
         self.output: list[str] = []
         self._said = threading.Condition()
         self._patience = patience
+        self._task_root = task_root
         self._server = _Server(self)
         address = "{}:{}".format(*self._server.server_address)
         own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        self._env = own | {"AWS_LAMBDA_RUNTIME_API": address, "LAMBDA_TASK_ROOT": str(TASK)}
+        self._env = own | {"AWS_LAMBDA_RUNTIME_API": address, "LAMBDA_TASK_ROOT": str(task_root)}
         self._env |= {"PYTHONPATH": os.pathsep.join([str(TASK.parents[2]), *sys.path[1:]]), **env}
         self._command = [sys.executable, "-m", runtime, handler]
         self._extension: subprocess.Popen[bytes] | None = None
@@ -169,7 +172,7 @@ class Platform:
         self.process = subprocess.Popen(
             self._command,
             env=self._env,
-            cwd=TASK,
+            cwd=self._task_root,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -196,31 +199,53 @@ class Platform:
 
     def refusal(self, name: str) -> str:
         """Returns why an extension cannot be registered, or nothing."""
+        if self.refuses and name != self.external:
+            return self.refuses
         if name in self.registered:
             return "Extension.InvalidExtensionState"
         return "" if self.registration_is_open else "Extension.RegistrationClosed"
+
+    def next_event(self) -> Any:
+        """Waits for an invocation, in a thread of the server."""
+        self.registration_is_open = False
+        self._count_asked(1)
+        event = self._events.get()
+        self._count_asked(-1)
+        self._serving.release()
+        return event
+
+    def _count_asked(self, change: int) -> None:
+        with self._asking:
+            self._asked += change
+            self._asking.notify_all()
 
     # -- what happens
 
     def invoke(self, event: object, *, times: int = 1) -> None:
         """Hands out invocations, and waits until so many are being served."""
         for _ in range(times):
-            self.events.put(event)
+            self._events.put(event)
         for _ in range(times):
-            _wait(self.serving)
+            _wait(self._serving)
 
     def answered(self, *, times: int = 1) -> list[tuple[str, bytes]]:
-        """Waits until so many have been answered, and the next ones asked for."""
-        answers = [self.posted.get(timeout=PATIENCE) for _ in range(times)]
-        for _ in range(times):
-            _wait(self.asked)
-        return answers
+        """Waits until so many have been answered."""
+        return [self.posted.get(timeout=PATIENCE) for _ in range(times)]
+
+    def is_idle(self) -> None:
+        """Waits until it has asked for as many invocations as it can serve, and has none."""
+        with self._asking:
+            if not self._asking.wait_for(lambda: self._asked == self._at_once, PATIENCE):
+                raise TimeoutError(f"it never got idle: {self.output}")
 
     def says(self, word: str, *, times: int = 1) -> None:
         """Waits until the function has said a word so often."""
         with self._said:
-            if not self._said.wait_for(lambda: len(self.said(word)) >= times, PATIENCE):
+            if not self._said.wait_for(lambda: self._count(word) >= times, PATIENCE):
                 raise TimeoutError(f"it never said {word!r}: {self.output}")
+
+    def _count(self, word: str) -> int:
+        return sum(f"{line} ".startswith(f"{word} ") for line in self.output)
 
     def said(self, words: str) -> list[float]:
         """Returns when it said them, on the monotonic clock."""
@@ -233,6 +258,21 @@ class Platform:
         _signal_group(self.process.pid, signal.SIGSTOP)
 
     # -- the end
+
+    def signal(self, number: int) -> None:
+        """Sends a signal, as Lambda does: to the runtime's process group."""
+        _signal_group(self.process.pid, number)
+
+    def reads_to_the_end(self) -> None:
+        """Reads on until the last process that can say something is gone."""
+        self._reading.join(PATIENCE)
+
+    def exit(self) -> End:
+        """Waits for it to exit by itself."""
+        began = time.monotonic()
+        _exits_within(self.process.pid, PATIENCE)
+        self.reads_to_the_end()
+        return End(self.process.wait(1), (time.monotonic() - began) * 1000, began)
 
     def end(self, *, thaw: bool = False) -> End:
         """Ends it as Lambda does: announced if an extension is registered, and not otherwise."""
@@ -247,7 +287,7 @@ class Platform:
         ms = (time.monotonic() - began) * 1000
         if not ends:
             _signal_group(pid, signal.SIGKILL)
-        self._reading.join(PATIENCE)
+        self.reads_to_the_end()
         end = End(self.process.wait(), ms, began)
         self.over.set()  # the extensions' turn
         if self._extension is not None:
@@ -276,10 +316,8 @@ def _wait(semaphore: threading.Semaphore) -> None:
 
 
 def _signal_group(pid: int, number: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def _exits_within(pid: int, seconds: float) -> bool:

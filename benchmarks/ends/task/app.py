@@ -1,10 +1,9 @@
 """The function whose end is looked at: a pool, three neighbours, and one that hangs when it is closed, if it is told to."""
 
 import asyncio
-import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from warmkit import Resource, resource, warm_handler
@@ -42,38 +41,14 @@ neighbours: dict[str, Resource[Any]] = {word: neighbour(word) for word in ("one"
 takes = warm_handler(db=db, stuck=stuck, **neighbours)
 
 
-async def serve(event: str, db: Any) -> Any:
+@takes
+async def handler(event: str, context: Any, *, db: Any, **others: Any) -> Any:
     if event == "wait":
         say("waits")
         return await db.fetchval("SELECT pg_sleep(3600)")
     return await db.fetchval("SELECT pg_sleep(0.1)")  # long enough for all to be served at once
 
 
-def in_c_code() -> None:
-    hashlib.pbkdf2_hmac("sha256", b"", b"", 1 << 30)
-
-
-@takes
-async def handler(event: str, context: Any, db: Any, stuck: Any, one: Any, two: Any, three: Any):
-    """Waits in a query."""
-    return await serve(event, db)
-
-
-WAYS: dict[str, Callable[[], None]] = {
-    "in Python": lambda: time.sleep(3600),
-    "in C code": in_c_code,
-}
-
-
-@takes
-def plain(event: Any, context: Any, db: Any, stuck: Any, one: Any, two: Any, three: Any):
-    """Waits where no event loop runs."""
-    if event in WAYS:
-        say("waits")
-        WAYS[event]()
-    return "fine"
-
-
 if IN_INIT:
     say("waits")
-    WAYS[IN_INIT]()
+    time.sleep(3600)
