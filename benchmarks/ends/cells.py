@@ -93,7 +93,7 @@ def end_of(cell: Cell, database: PostgresServer, *, patience: float = 1.0) -> Ou
     with Network(HOST, database.port) as network:
         env = runtime.env | {
             "DATABASE_URL": database.dsn.replace(f":{database.port}/", f":{network.port}/"),
-            "ENDS_PATIENCE": str(patience),
+            "ENDS_PATIENCE": str(min(patience, 4)),
             "ENDS_HANG": "1" if cell.hang else "",
             "ENDS_IN_INIT": "1" if cell.moment == "in init" else "",
         }
@@ -103,11 +103,11 @@ def end_of(cell: Cell, database: PostgresServer, *, patience: float = 1.0) -> Ou
             network.process = platform.process.pid
             _bring_to(cell.moment, platform, runtime.at_once)
             open_before = 1 if cell.moment == "in init" else runtime.at_once
-            _until(database, IN_A_QUERY if cell.moment == "in a call" else OPEN, open_before)
+            until(database, IN_A_QUERY if cell.moment == "in a call" else OPEN, open_before)
             end = (
                 platform.kill() if cell.killed else platform.end(thaw=cell.moment == "just thawed")
             )
-            left = _left_in(database)
+            left = left_in(database)
             closed = [when for word in NEIGHBOURS for when in platform.said(f"closed {word}")]
             last_ms = (max(closed) - end.began) * 1000 if closed else 0.0
             return Outcome(
@@ -131,14 +131,15 @@ def _bring_to(moment: str, platform: Platform, at_once: int) -> None:
         time.sleep(0.05)
 
 
-def _until(database: PostgresServer, count: str, wanted: int) -> None:
+def until(database: PostgresServer, count: str, wanted: int) -> None:
+    """Waits until a query for a number says the one that is wanted."""
     ends = time.monotonic() + PATIENCE
     while int(database.execute(count)[0]) != wanted:
         if time.monotonic() > ends:
             raise TimeoutError(f"there were never {wanted} connections")
 
 
-def _left_in(database: PostgresServer) -> int:
+def left_in(database: PostgresServer) -> int:
     """Returns how many connections there are, once no more leave."""
     ends = time.monotonic() + SETTLING_S
     while (left := len(database.backends())) and time.monotonic() < ends:

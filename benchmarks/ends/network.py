@@ -5,18 +5,20 @@ end of a connection only where the client has closed it: it has said goodbye (Po
 lives on.
 """
 
-import asyncio
+import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 TERMINATE = b"X\0\0\0\4"
-EXITING = 0x4  # PF_EXITING, of the flags in /proc/<pid>/stat: set before the kernel closes what the process held
+EXITING = 0x4
+"""PF_EXITING, of the flags in /proc/<pid>/stat: set before the kernel closes what the process held."""
 
 
 class Network:
-    """Passes connections on to the database, in a thread of its own.
+    """Passes connections on to the database, with two threads for each.
 
     Args:
         host: Where the database listens.
@@ -29,14 +31,14 @@ class Network:
 
     def __init__(self, host: str, port: int) -> None:
         self._database = host, port
-        self._lost: list[asyncio.StreamWriter] = []
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self.port = self.process = 0
+        self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.process = 0
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
+        self._start(self._accept)
         return self
 
     def __exit__(
@@ -45,55 +47,46 @@ class Network:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        for item in [self._listener, *self._sockets]:
+            _end(item, socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for item in [self._listener, *self._sockets]:
+            item.close()
 
-    async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+    def _start(self, target: object, *args: object) -> None:
+        thread = threading.Thread(target=target, args=args, daemon=True)  # type: ignore[arg-type]
+        self._threads.append(thread)
+        thread.start()
 
-    async def _end(self) -> None:
-        self._server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-        for writer in self._lost:
-            writer.close()
-        await asyncio.sleep(0)
+    def _accept(self) -> None:
+        with suppress(OSError):  # the listener is shut down
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._database)
+                self._sockets += [client, server]
+                self._start(self._ask, client, server)
+                self._start(self._answer, server, client)
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            there, back = await asyncio.open_connection(*self._database)
-            answers = asyncio.create_task(self._answer(there, writer))
-            if await self._ask(reader, back) or _lives(self.process):
-                back.close()
-            else:
-                self._lost.append(back)
-            await answers
-        except (OSError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.close()
-
-    async def _ask(self, reader: asyncio.StreamReader, back: asyncio.StreamWriter) -> bool:
-        """Passes on what the client says; returns whether it has said goodbye."""
+    def _ask(self, client: socket.socket, server: socket.socket) -> None:
         last = b""
-        try:
-            while data := await reader.read(65536):
+        with suppress(OSError):
+            while data := client.recv(65536):
                 last = (last + data)[-len(TERMINATE) :]
-                back.write(data)
-        except ConnectionError:
-            pass
-        return last == TERMINATE
+                server.sendall(data)
+        if last == TERMINATE or _lives(self.process):
+            _end(server, socket.SHUT_WR)
 
-    async def _answer(self, there: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await there.read(65536):
-                writer.write(data)
-        except ConnectionError:
-            pass
-        writer.close()
+    def _answer(self, server: socket.socket, client: socket.socket) -> None:
+        with suppress(OSError):
+            while data := server.recv(65536):
+                client.sendall(data)
+        _end(client, socket.SHUT_WR)
+
+
+def _end(connection: socket.socket, how: int) -> None:
+    with suppress(OSError):
+        connection.shutdown(how)
 
 
 def _lives(pid: int) -> bool:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-PATIENCE = 10.0  # seconds: only a hang takes that long
+PATIENCE = 60.0  # seconds: only a hang takes that long
 TASK = Path(__file__).parent / "task"
 
 

@@ -40,6 +40,7 @@ class StartEmulator(Protocol):
         task_root: Path,
         env: Mapping[str, str] | None = None,
         runtime: str = "awslambdaric",
+        extension: Path | None = None,
     ) -> Emulator: ...
 
 
@@ -175,9 +176,12 @@ def emulator() -> Iterator[StartEmulator]:
             task_root: Path,
             env: Mapping[str, str] | None = None,
             runtime: str = "awslambdaric",
+            extension: Path | None = None,
         ) -> Emulator:
             return stack.enter_context(
-                Emulator(handler, task_root=task_root, env=env, runtime=runtime)
+                Emulator(
+                    handler, task_root=task_root, env=env, runtime=runtime, extension=extension
+                )
             )
 
         yield start

@@ -92,6 +92,7 @@ class Emulator:
         task_root: Path,
         env: Mapping[str, str] | None = None,
         runtime: str = "awslambdaric",
+        extension: Path | None = None,
     ) -> None:
         """Say what to run.
 
@@ -105,6 +106,7 @@ class Emulator:
         self._handler = handler
         self._runtime = runtime
         self._task_root = task_root
+        self._extension = extension
         self._env = env or {}
         self._port = free_port()
         self._connection = http.client.HTTPConnection(HOST, self._port, timeout=_INVOKE_TIMEOUT_S)
@@ -139,6 +141,12 @@ class Emulator:
             return self._final_log
         return (self._home / "log").read_text(errors="replace")
 
+    @property
+    def pid(self) -> int:
+        """The process below which everything runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start the emulator and wait until it accepts invocations."""
         self._home = Path(tempfile.mkdtemp(prefix="warmkit-emulator-"))
@@ -148,6 +156,7 @@ class Emulator:
         }
         self._process = ChildProcess(
             [
+                *self._among_extensions(),
                 emulator_program(),
                 *(word for option in addresses.items() for word in option),
                 *(sys.executable, "-m", self._runtime, self._handler),
@@ -191,6 +200,28 @@ class Emulator:
             self._final_log = self.log
             shutil.rmtree(self._home)
         self._process = self._home = None
+
+    def _among_extensions(self) -> list[str]:
+        """Return the words that let a command see the extension in /opt/extensions, and nobody else."""
+        if self._extension is None:
+            return []
+        assert self._home is not None
+        layer = self._home / "opt"
+        (layer / "extensions").mkdir(parents=True)
+        program = layer / "extensions" / self._extension.stem
+        shutil.copy(self._extension, program)
+        program.chmod(0o755)
+        mount = f"mount -t overlay overlay -o lowerdir={layer}:/opt /opt"
+        words = ["unshare", "--mount", "sh", "-c", f'{mount} && exec "$0" "$@"']
+        done = subprocess.run([*words, "true"], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            message = (
+                "Expected to put an extension into /opt/extensions of a mount namespace, as AWS's "
+                f"emulator looks nowhere else, but that failed: {done.stderr}\n"
+                "Run this as root, where namespaces and overlays are allowed."
+            )
+            raise RuntimeError(message)
+        return [shutil.which("unshare") or "unshare", *words[1:]]
 
     def _environment(self) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}

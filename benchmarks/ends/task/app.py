@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from warmkit import Resource, resource, warm_handler
+from warmkit import Resource, concurrency, resource, warm_handler
 from warmkit.hosts import ending
 from warmkit.resources import postgres_pool
 
@@ -38,6 +38,7 @@ async def stuck() -> AsyncIterator[None]:
 
 db = postgres_pool(start="eager" if IN_INIT else "auto")
 neighbours: dict[str, Resource[Any]] = {word: neighbour(word) for word in ("one", "two", "three")}
+everybody = asyncio.Barrier(concurrency())
 takes = warm_handler(db=db, stuck=stuck, **neighbours)
 
 
@@ -46,7 +47,9 @@ async def handler(event: str, context: Any, *, db: Any, **others: Any) -> Any:
     if event == "wait":
         say("waits")
         return await db.fetchval("SELECT pg_sleep(3600)")
-    return await db.fetchval("SELECT pg_sleep(0.1)")  # long enough for all to be served at once
+    async with db.acquire() as connection:
+        await everybody.wait()  # so that there are as many connections as invocations
+        return await connection.fetchval("SELECT 1")
 
 
 if IN_INIT:
