@@ -11,13 +11,12 @@ from benchmarks.ends.platform import Platform
 
 FUNCTIONS = Path(__file__).parent / "functions"
 IN_C, IN_PYTHON, OURS, OURS_TOGETHER = RUNTIMES.values()
-AWS = pytest.mark.parametrize("runtime", [IN_C, IN_PYTHON], ids=["3.11", "3.12+"])
-EVERY = pytest.mark.parametrize(
-    "runtime", [IN_C, IN_PYTHON, OURS, OURS_TOGETHER], ids=["3.11", "3.12+", "ours", "together"]
-)
-ONE_BY_ONE = pytest.mark.parametrize(
-    "runtime", [IN_C, IN_PYTHON, OURS], ids=["3.11", "3.12+", "ours"]
-)
+NAMES = {id(IN_C): "3.11", id(IN_PYTHON): "3.12+", id(OURS): "ours", id(OURS_TOGETHER): "together"}
+
+
+def under(*runtimes):
+    """Runs a test under these: each is enough where the others' way is the same."""
+    return pytest.mark.parametrize("runtime", runtimes, ids=[NAMES[id(item)] for item in runtimes])
 
 
 @pytest.fixture
@@ -62,7 +61,7 @@ def ended(platform, *said):
     return True
 
 
-@EVERY
+@under(IN_C, IN_PYTHON, OURS, OURS_TOGETHER)
 def test_a_plain_function_that_waits_is_interrupted_and_leaves_before_its_resources(told, runtime):
     platform = waits(told(runtime, "plain_in_python"))
     if runtime is OURS_TOGETHER:  # a thread, which nobody can interrupt
@@ -71,31 +70,31 @@ def test_a_plain_function_that_waits_is_interrupted_and_leaves_before_its_resour
         assert ended(platform, "waits", "left", "closed")
 
 
-@EVERY
+@under(IN_C, OURS, OURS_TOGETHER)
 def test_a_plain_function_that_waits_in_c_code_keeps_nothing_open(told, runtime):
     assert ended(waits(told(runtime, "plain_in_c_code")), "waits", "closed")
 
 
-@ONE_BY_ONE
+@under(IN_PYTHON, OURS)
 def test_a_plain_function_that_swallows_its_end_keeps_nothing_open(told, runtime):
     platform = waits(told(runtime, "plain_that_goes_on"))
     assert ended(platform, "waits", "went on after EndedError", "closed")
 
 
-@EVERY
+@under(IN_C, OURS_TOGETHER)
 def test_a_coroutine_that_swallows_its_end_keeps_nothing_open(told, runtime):
     platform = waits(told(runtime, "that_goes_on"))
     assert ended(platform, "waits", "went on after CancelledError", "closed")
 
 
-@EVERY
+@under(IN_PYTHON, OURS, OURS_TOGETHER)
 def test_a_coroutine_that_holds_the_loop_is_interrupted(told, runtime):
     platform = waits(told(runtime, "that_holds_the_loop"))
     assert platform.end().status == 0
     assert "closed" in platform.output
 
 
-@EVERY
+@under(IN_C, OURS_TOGETHER)
 def test_a_loop_that_is_held_in_c_code_is_given_up_in_time(told, runtime):
     """Nothing of it can be closed: but the process ends before it is killed, and says so."""
     platform = waits(told(runtime, "that_holds_the_loop_in_c_code"))
@@ -105,7 +104,7 @@ def test_a_loop_that_is_held_in_c_code_is_given_up_in_time(told, runtime):
     )
 
 
-@EVERY
+@under(IN_C, IN_PYTHON, OURS, OURS_TOGETHER)
 def test_what_ends_with_the_invocation_is_rolled_back_before_what_it_stands_on_is_closed(
     told, runtime
 ):
@@ -115,13 +114,13 @@ def test_what_ends_with_the_invocation_is_rolled_back_before_what_it_stands_on_i
     assert words == ["left", "rolled back", "closed"]
 
 
-@ONE_BY_ONE
+@under(IN_C, OURS)
 def test_so_it_is_where_a_plain_function_was_interrupted(told, runtime):
     platform = waits(told(runtime, "plain_waiting"))
     assert ended(platform, "waits", "rolled back", "closed")
 
 
-@EVERY
+@under(IN_C, IN_PYTHON, OURS, OURS_TOGETHER)
 def test_a_call_that_finishes_in_time_is_answered_and_a_second_signal_changes_nothing(
     told, runtime
 ):
@@ -132,11 +131,41 @@ def test_a_call_that_finishes_in_time_is_answered_and_a_second_signal_changes_no
     assert platform.output == ["closed"]
 
 
+# -- the init phase
+
+
+@under(IN_C, OURS)
+def test_an_import_that_waits_in_c_code_keeps_nothing_open(told, runtime):
+    platform = told(runtime, "fine", TOLD_IN_INIT="in C code")
+    platform.says("waits")
+    assert ended(platform, "waits", "closed")
+
+
+@under(IN_C, OURS_TOGETHER)
+def test_a_start_in_the_init_phase_is_cut_short_and_the_import_goes_no_further(told, runtime):
+    platform = told(runtime, "slow", TOLD_IN_INIT="starts")
+    platform.says("waits")
+    assert platform.end().status == 0
+    assert platform.output[0] == "waits"
+    assert sorted(platform.output[1:]) == ["closed", "its start is over"]
+
+
 # -- other people's handlers
 
+USERS = pytest.mark.parametrize(
+    ("runtime", "where"),
+    [
+        (IN_C, "before"),
+        (IN_PYTHON, "before"),
+        (IN_C, "after"),
+        (IN_PYTHON, "after"),
+        (OURS, "after"),
+    ],
+    ids=["3.11-before", "3.12+-before", "3.11-after", "3.12+-after", "ours-after"],
+)
 
-@EVERY
-@pytest.mark.parametrize("where", ["before", "after"])
+
+@USERS
 def test_a_handler_of_the_users_is_called_once_and_may_finish(told, runtime, where):
     """Set before ours it is called wherever the main thread is; set later, where Python itself calls it."""
     platform = told(runtime, "fine", USERS_HANDLER=where)
@@ -147,8 +176,7 @@ def test_a_handler_of_the_users_is_called_once_and_may_finish(told, runtime, whe
     assert platform.output.count("closed") == 1
 
 
-@EVERY
-@pytest.mark.parametrize("where", ["before", "after"])
+@USERS
 def test_a_handler_of_the_users_may_exit(told, runtime, where):
     platform = told(runtime, "fine", USERS_HANDLER=where, EXITS="1")
     served(platform)
@@ -156,7 +184,7 @@ def test_a_handler_of_the_users_may_exit(told, runtime, where):
     assert platform.output.count("closed") == 1
 
 
-@ONE_BY_ONE
+@under(IN_C, OURS)
 def test_a_loop_that_handles_signals_is_told_of_them_and_so_is_the_end(told, runtime):
     platform = told(runtime, "with_a_signal_handler")
     assert served(platform, "listen") == '"listens"'
@@ -168,7 +196,7 @@ def test_a_loop_that_handles_signals_is_told_of_them_and_so_is_the_end(told, run
 # -- processes and loops of the user's
 
 
-@EVERY
+@under(IN_C, OURS_TOGETHER)
 def test_a_forked_child_ends_by_itself_and_ends_nobody_else(told, runtime):
     platform = told(runtime, "with_a_child")
     assert served(platform, "terminate") == f'["0", {-signal.SIGTERM}]'
@@ -176,21 +204,21 @@ def test_a_forked_child_ends_by_itself_and_ends_nobody_else(told, runtime):
     assert ended(platform, "closed")
 
 
-@EVERY
+@under(IN_PYTHON, OURS)
 def test_a_child_that_still_runs_closes_nothing(told, runtime):
     platform = told(runtime, "with_a_child")
     served(platform)
     assert ended(platform, "closed")
 
 
-@ONE_BY_ONE
+@under(IN_C, IN_PYTHON)
 def test_an_environment_on_a_loop_of_the_users_is_closed_too(told, runtime):
     platform = told(runtime, "on_a_loop_of_its_own")
     served(platform)
     assert ended(platform, "closed")
 
 
-@EVERY
+@under(IN_C, OURS)
 def test_log_records_are_brought_out_and_exit_handlers_are_not_called(told, runtime):
     platform = told(runtime, "with_what_is_on_its_way")
     served(platform)
@@ -215,7 +243,7 @@ def test_each_process_of_awss_multi_concurrent_runtime_closes_its_own(told):
 # -- the registration
 
 
-@EVERY
+@under(IN_C, OURS)
 @pytest.mark.parametrize("refusal", ["Extension.RegistrationClosed", "Extension.TooManyExtensions"])
 def test_a_refused_registration_is_told_once_and_fails_nothing(told, runtime, refusal):
     platform = told(runtime, "fine", refuses=refusal, external=True)
@@ -225,7 +253,7 @@ def test_a_refused_registration_is_told_once_and_fails_nothing(told, runtime, re
     assert ended(platform, "closed")  # for the external one's sake there is a signal
 
 
-@AWS
+@under(IN_PYTHON)
 def test_a_name_that_another_process_has_taken_is_nothing_to_speak_of(told, runtime):
     platform = told(runtime, "fine", refuses="Extension.InvalidExtensionState", external=True)
     served(platform)
@@ -233,9 +261,9 @@ def test_a_name_that_another_process_has_taken_is_nothing_to_speak_of(told, runt
     assert platform.output == ["closed"]
 
 
-@AWS
+@under(IN_C)
 def test_a_handler_that_is_declared_in_another_thread_serves_and_says_what_it_cannot(told, runtime):
     platform = told(runtime, "told_thread.handler")
     assert served(platform) == '"connection"'
     assert platform.registered == {}  # no slot is taken for nothing
-    assert ["importer" in line for line in platform.output] == [True]
+    assert ["another thread" in line for line in platform.output] == [True]

@@ -16,13 +16,12 @@ from warmkit.hosts.platform import starts_in_init
 from warmkit.resource import Resource
 
 _log = logging.getLogger("warmkit")
-_begun: list[bool] = []
+_done: set[str] = set()
 
 
 def begin(resources: Iterable[Resource[Any]], observers: Iterable[Observer]) -> None:
     """Takes part in the init phase, on behalf of one handler: its end is arranged for before anything is started."""
-    if ending.current() is None and not _begun:
-        _begun.append(True)
+    if ending.current() is None:
         _arrange_for_the_end()
     end = ending.current()
     if end is None:
@@ -34,20 +33,28 @@ def begin(resources: Iterable[Resource[Any]], observers: Iterable[Observer]) -> 
 def _arrange_for_the_end() -> None:
     """Makes the platform announce the end, and notices it. Nothing here fails an environment."""
     if threading.current_thread() is not threading.main_thread():
-        _log.warning(
-            "nothing will be closed on SIGTERM: the handler's module was imported in the thread %s, and Python tells "
-            "of signals in the main thread only",
-            threading.current_thread().name,
+        _say_once(
+            "nothing will be closed on SIGTERM: the handler is declared in another thread than the main one, and Python "
+            "tells of signals there only"
         )
         return
+    if "registered" in _done:
+        return
+    _done.add("registered")
     if register(os.environ["AWS_LAMBDA_RUNTIME_API"]) == "unreachable":
         return  # a test, or a script
     end = ending.Ending(close_everything)
     end.when_announced(cut=cancel_what_runs)
     try:
         end.listen(signal.SIGTERM)
-    except ValueError as error:
-        _log.warning("nothing will be closed on SIGTERM: %s", error)
+    except ValueError as error:  # another interpreter than the first
+        _say_once(f"nothing will be closed on SIGTERM: {error}")
+
+
+def _say_once(what: str) -> None:
+    if what not in _done:
+        _done.add(what)
+        _log.warning(what)
 
 
 def _prewarm(resources: Iterable[Resource[Any]], observers: Iterable[Observer]) -> None:

@@ -25,6 +25,9 @@ WINDOW = 0.25
 FINISH = 0.05
 """Seconds for what is being served to finish; and once more, after it was cut short, to note that."""
 
+LAST = 0.01
+"""Seconds of the window for what comes last."""
+
 _LATE = b"warmkit: the time for an orderly end is over, and not everything was closed\n"
 
 
@@ -71,11 +74,16 @@ class Ending:
         Raises:
             ValueError: This is another thread, or another interpreter than the first.
         """
-        for number in numbers:
-            self._before[number] = signal.signal(number, self._handler)
         reading, self._writing = os.pipe()
         os.set_blocking(self._writing, False)
-        self._elsewhere = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
+        try:
+            self._elsewhere = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
+        except ValueError:
+            os.close(reading)
+            os.close(self._writing)
+            raise
+        for number in numbers:
+            self._before[number] = signal.signal(number, self._handler)
         threading.Thread(
             target=self._watch, args=(reading, numbers), name="warmkit-end", daemon=True
         ).start()
@@ -207,11 +215,11 @@ class Ending:
 
     def _wait_for_theirs(self, number: int, ends: float) -> None:
         if signal.getsignal(number) is not self._handler:  # nobody knows when that one is done
-            threading.Event().wait(_left(ends))
+            threading.Event().wait(_left(ends - LAST))
             return
         with suppress(SystemExit):  # as good as done
             self._let_theirs(number, None)
-        self._theirs_over.wait(_left(ends))
+        self._theirs_over.wait(_left(ends - LAST))
 
 
 def _left(ends: float) -> float:

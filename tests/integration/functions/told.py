@@ -45,10 +45,22 @@ if WHERE == "before":
     signal.signal(signal.SIGTERM, users)
 
 
-@resource
+IN_INIT = os.environ.get("TOLD_IN_INIT", "")
+
+
+@resource(start="eager" if IN_INIT else "auto")
 async def connection():
     yield "connection"
     say("closed")
+
+
+@resource(start="eager" if IN_INIT == "starts" else "auto")
+async def slow_start():
+    say("waits")
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        say("its start is over")
 
 
 @resource(scope="invocation", connection=connection)
@@ -181,5 +193,15 @@ async def with_what_is_on_its_way(event, context, connection):
     return "fine"
 
 
+@warm_handler(connection=connection, slow_start=slow_start)
+async def slow(event, context, connection, slow_start):
+    return connection
+
+
 if WHERE == "after":
     signal.signal(signal.SIGTERM, users)
+
+if IN_INIT == "in C code":
+    in_c_code()
+if IN_INIT == "starts":
+    say("not to be reached")
