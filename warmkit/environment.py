@@ -363,7 +363,7 @@ class Environment:
     def _begin_teardown(self, budget: float) -> asyncio.Task[list[ResourceError]]:
         if self._teardown is None:
             self._teardown = asyncio.create_task(self._tear_down(budget), name="warmkit:teardown")
-            _registry.forget(self)
+            self._teardown.add_done_callback(lambda _: _registry.forget(self))
         return self._teardown
 
     async def _tear_down(self, budget: float) -> list[ResourceError]:
@@ -516,3 +516,8 @@ def running_default() -> Environment | None:
                 return None
             found = environment
     return found
+
+
+def living_environments() -> tuple[Environment, ...]:
+    """Returns those of this process that have been used, and are not closed."""
+    return tuple(item for item in _registry.living if not item.gone)

@@ -73,14 +73,14 @@ class WarmHandler(Generic[R]):
         self.is_async = inspect.iscoroutinefunction(function)
         self.is_stream = inspect.isasyncgenfunction(function)
         if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # this import is the init phase
-            from warmkit.hosts import loop
+            from warmkit.hosts import aws
 
             asked_for = [
                 need.resource
                 for need in needs
                 if is_resource(need.resource) and need.resource.options.start == "eager"
             ]
-            loop.prewarm_in_init([*self._order, *filter(is_lasting, asked_for)], self._observers)
+            aws.begin([*self._order, *filter(is_lasting, asked_for)], self._observers)
 
     @property
     def _name(self) -> str:
@@ -118,9 +118,9 @@ class WarmHandler(Generic[R]):
         if self.is_stream:
             raise self._yields()
         if self._serve is None:
-            from warmkit.hosts.loop import serve  # not before a synchronous host calls
+            from warmkit.hosts.loop import server  # not before a synchronous host calls
 
-            self._serve = serve
+            self._serve = server()
         result: R = self._serve(self, event, context)
         return result
 

@@ -42,6 +42,7 @@ class StartEmulator(Protocol):
         env: Mapping[str, str] | None = None,
         runtime: str = "awslambdaric",
         command: Sequence[str | Path] | None = None,
+        extension: Path | None = None,
     ) -> Emulator: ...
 
 
@@ -192,9 +193,17 @@ def emulator() -> Iterator[StartEmulator]:
             env: Mapping[str, str] | None = None,
             runtime: str = "awslambdaric",
             command: Sequence[str | Path] | None = None,
+            extension: Path | None = None,
         ) -> Emulator:
             return stack.enter_context(
-                Emulator(handler, task_root=task_root, env=env, runtime=runtime, command=command)
+                Emulator(
+                    handler,
+                    task_root=task_root,
+                    env=env,
+                    runtime=runtime,
+                    command=command,
+                    extension=extension,
+                )
             )
 
         yield start

@@ -118,6 +118,7 @@ class Emulator:
         env: Mapping[str, str] | None = None,
         runtime: str = "awslambdaric",
         command: Sequence[str | Path] | None = None,
+        extension: Path | None = None,
     ) -> None:
         """Say what to run.
 
@@ -133,6 +134,7 @@ class Emulator:
         self._runtime = runtime
         self._starts = command or (sys.executable, "-m", runtime, handler)
         self._task_root = task_root
+        self._extension = extension
         self._env = env or {}
         self.port = free_port()
         self._connection = http.client.HTTPConnection(HOST, self.port, timeout=INVOKE_TIMEOUT_S)
@@ -181,7 +183,10 @@ class Emulator:
             "--runtime-interface-emulator-address": f"{HOST}:{self.port}",
         }
         self._process = ChildProcess(
-            self._command([word for option in addresses.items() for word in option]),
+            [
+                *self._among_extensions(),
+                *self._command([word for option in addresses.items() for word in option]),
+            ],
             home=self._home,
             env=self._environment(),
             cwd=self._task_root,
@@ -219,6 +224,28 @@ class Emulator:
 
     def _command(self, options: list[str]) -> list[str | Path]:
         return [emulator_program(), *options, *self._starts]
+
+    def _among_extensions(self) -> list[str]:
+        """Return the words that let a command see the extension in /opt/extensions, and nobody else."""
+        if self._extension is None:
+            return []
+        assert self._home is not None
+        layer = self._home / "opt"
+        (layer / "extensions").mkdir(parents=True)
+        program = layer / "extensions" / self._extension.stem
+        shutil.copy(self._extension, program)
+        program.chmod(0o755)
+        mount = f"mount -t overlay overlay -o lowerdir={layer}:/opt /opt"
+        words = ["unshare", "--mount", "sh", "-c", f'{mount} && exec "$0" "$@"']
+        done = subprocess.run([*words, "true"], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            message = (
+                "Expected to put an extension into /opt/extensions of a mount namespace, as AWS's "
+                f"emulator looks nowhere else, but that failed: {done.stderr}\n"
+                "Run this as root, where namespaces and overlays are allowed."
+            )
+            raise RuntimeError(message)
+        return [shutil.which("unshare") or "unshare", *words[1:]]
 
     def _environment(self) -> dict[str, str]:
         own = {

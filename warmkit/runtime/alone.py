@@ -13,9 +13,9 @@ from typing import Any, cast
 from warmkit.environment import default_environment
 from warmkit.handler import WarmHandler
 from warmkit.hosts.alarm import Alarm
+from warmkit.hosts.ending import EndedError, Ending
 from warmkit.hosts.loop import PersistentLoop
 from warmkit.runtime.context import Context
-from warmkit.runtime.ending import EndedError, Ending
 from warmkit.runtime.failure import Failure, failure_of
 from warmkit.runtime.invocation import (
     Api,
@@ -44,7 +44,7 @@ class Turns:
         api: The way to the platform; its coroutines never suspend.
         tell: Called with each failure, for the log.
         host: Whose loop serves.
-        ending: Tells when it is over.
+        ending: Tells when it is over, and cuts short what does not finish in time.
     """
 
     def __init__(
@@ -70,15 +70,16 @@ class Turns:
 
         Raises:
             ApiGoneError: The platform is gone.
-            EndedError: The end was announced while nothing was being served, or time was up for what was.
         """
         while not self._ending.announced:
-            with self._ending.at_once():
-                received = at_once(self._api.next())
-            self._serve(received)
-            environment = default_environment(self._host.loop)
-            if environment.live.unsettled:
-                self._host.run(environment.settle())
+            received = at_once(self._api.next())
+            self._ending.during(self._take_turn, received)
+
+    def _take_turn(self, received: Received) -> None:
+        self._serve(received)
+        environment = default_environment(self._host.loop)
+        if environment.live.unsettled:
+            self._host.run(environment.settle())
 
     def _serve(self, received: Received) -> None:
         variables = variables_of(received)

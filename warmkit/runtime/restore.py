@@ -8,9 +8,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
+from warmkit.hosts.ending import EndedError
 from warmkit.hosts.snapstart import Hook, Registry, registry
 from warmkit.runtime.api import ApiGoneError, RuntimeApi
-from warmkit.runtime.ending import EndedError
 from warmkit.runtime.failure import Failure, failure_of
 from warmkit.runtime.invocation import Tell
 from warmkit.runtime.lines import at_once
