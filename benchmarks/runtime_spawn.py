@@ -60,9 +60,7 @@ PROGRAMS = {
 }
 NOT_PASSED_ON = {"PYTHONDONTWRITEBYTECODE", "AWS_LAMBDA_MAX_CONCURRENCY"}
 NEXT = b"GET /2018-06-01/runtime/invocation/next "
-REGISTERED = (
-    b"HTTP/1.1 200 OK\r\nLambda-Extension-Identifier: 1\r\nContent-Length: 2\r\n\r\n{}"
-)
+REGISTERED = b"HTTP/1.1 200 OK\r\nLambda-Extension-Identifier: 1\r\nContent-Length: 2\r\n\r\n{}"
 
 
 def sample(program: str, root: Path) -> float:
