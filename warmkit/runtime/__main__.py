@@ -23,7 +23,7 @@ from warmkit.runtime import paths
 from warmkit.runtime.alone import Turns
 from warmkit.runtime.api import ApiGoneError, RuntimeApi
 from warmkit.runtime.failure import failure_of
-from warmkit.runtime.invocation import streams
+from warmkit.runtime.kinds import streams
 from warmkit.runtime.lines import BlockingLine, LoopLine, at_once
 from warmkit.runtime.load import load
 from warmkit.runtime.logs import Log, set_up
@@ -50,9 +50,7 @@ def main(arguments: list[str]) -> NoReturn:
 
 def _live(address: str, name: str, log: Log, host: PersistentLoop, ending: Ending) -> int:
     """Loads and serves; returns the exit status."""
-    register(
-        address
-    )  # first of all: what is started while the handler is loaded must be closed, too
+    register(address)  # first of all: what starts while the handler is loaded must be closed, too
     api = RuntimeApi(BlockingLine(address))
     try:
         handler = load(name)

@@ -22,18 +22,16 @@ from warmkit.runtime.invocation import (
     Tell,
     Written,
     finish_after,
-    in_time,
     leaves_work,
     post,
     read,
     set_trace_variable,
-    time_of,
     variables_of,
     write,
 )
+from warmkit.runtime.kinds import in_time, is_async, time_of
 from warmkit.runtime.lines import at_once
 from warmkit.runtime.protocol import Received
-from warmkit.visit import DEADLINE_MARGIN
 
 
 class Turns:
@@ -57,9 +55,7 @@ class Turns:
     ) -> None:
         self._handler = handler
         self._is_warm = isinstance(handler, WarmHandler)
-        self._is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
-            handler.__call__
-        )
+        self._is_async = is_async(handler)
         self._api = api
         self._tell = tell
         self._host = host
@@ -107,7 +103,7 @@ class Turns:
             return self._call_warm(handler, event, context, variables)
         if self._is_async:
             return self._run_in_time(handler(event, context), context, variables)
-        with Alarm(*time_of(context, DEADLINE_MARGIN)):
+        with Alarm(*time_of(context)):
             result = variables.run(handler, event, context)
         if inspect.isawaitable(result):
             return self._run_in_time(result, context, variables)
