@@ -115,7 +115,7 @@ FAILURES = [
         "sleep",
         b"30",
         alone=True,
-        env=(("AWS_LAMBDA_FUNCTION_TIMEOUT", "1"),),
+        env=(("AWS_LAMBDA_FUNCTION_TIMEOUT", "4"),),
     ),
 ]
 
