@@ -14,7 +14,8 @@ And, at N = 16, a handler that computes for 10 ms and awaits nothing, for which 
 Prints medians, and writes every sample to benchmarks/results/multi_concurrency.json. Exits with 1 if at N = 16 warmkit's
 takes more than 1/8 of the memory of either of AWS's, or more connections than N, or if beside the same handler under AWS's it takes
 more than 1/3 of the time from the start to the first answer, or answers less than 0.98 of the 20 ms queries, where the wait
-sets the pace, or fewer of the quick ones.
+sets the pace, or fewer of the quick ones. It wants an idle machine: where others compete for the cores, sixteen processes are given
+more of them than one.
 """
 
 import json
