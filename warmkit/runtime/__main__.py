@@ -1,5 +1,9 @@
 """`python -m warmkit.runtime module.handler`: the process of an execution environment, from its start to its end."""
 
+from warmkit.runtime import collector
+
+collector.rest()  # before anything else is imported
+
 import asyncio
 import logging
 import os
@@ -70,6 +74,7 @@ def _live(address: str, name: str, log: Log, host: PersistentLoop, ending: Endin
         log.tell(failure)
         at_once(api.fail_init(failure))
         return 1
+    collector.wake()
     line = BlockingLine(address)  # stays open: the extension's
     at_once(register(line))
     try:
