@@ -5,8 +5,6 @@ Declare what lives as long as the environment; get it injected, alive, on every 
 
 from typing import TYPE_CHECKING
 
-from warmkit.clock import Clock, Reading, SystemClock, gap
-from warmkit.environment import Environment, ResourceStatistics, Statistics
 from warmkit.errors import (
     CheckError,
     CloseError,
@@ -27,15 +25,17 @@ from warmkit.errors import (
     WrongLoopError,
     YieldError,
 )
-from warmkit.events import Call, Event, EventKind, Observer, State
-from warmkit.handler import WarmHandler, warm_handler
 from warmkit.inject import Context, Invocation, Lazy
 from warmkit.resource import Resource, resource
-from warmkit.visit import after_response
 
 if TYPE_CHECKING:
+    from warmkit.clock import Clock, Reading, SystemClock, gap
+    from warmkit.environment import Environment, ResourceStatistics, Statistics
+    from warmkit.events import Call, Event, EventKind, Observer, State
+    from warmkit.handler import WarmHandler, warm_handler
     from warmkit.hosts.platform import concurrency, identity
     from warmkit.stream import HttpPrelude
+    from warmkit.visit import after_response
 
 __all__ = [
     "Call",
@@ -83,16 +83,33 @@ __all__ = [
 
 
 _LATE = {
-    "concurrency": "warmkit.hosts.platform",
-    "identity": "warmkit.hosts.platform",
-    "HttpPrelude": "warmkit.stream",
+    "Call": "events",
+    "Clock": "clock",
+    "Environment": "environment",
+    "Event": "events",
+    "EventKind": "events",
+    "HttpPrelude": "stream",
+    "Observer": "events",
+    "Reading": "clock",
+    "ResourceStatistics": "environment",
+    "State": "events",
+    "Statistics": "environment",
+    "SystemClock": "clock",
+    "WarmHandler": "handler",
+    "after_response": "visit",
+    "concurrency": "hosts.platform",
+    "gap": "clock",
+    "identity": "hosts.platform",
+    "warm_handler": "handler",
 }
-"""What is not needed to declare anything, and where it is."""
+"""What is imported when it is first asked for, and from where. What loads no asyncio is there at once."""
 
 
 def __getattr__(name: str) -> object:
     if name in _LATE:
         import importlib
 
-        return getattr(importlib.import_module(_LATE[name]), name)
+        value = getattr(importlib.import_module(f"warmkit.{_LATE[name]}"), name)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module 'warmkit' has no attribute {name!r}")

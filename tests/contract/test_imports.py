@@ -25,11 +25,46 @@ def modules_loaded_by(statement: str) -> list[str]:
 
 
 def test_importing_warmkit_loads_at_most_15_modules_and_no_third_party():
-    loaded = modules_loaded_by("import warmkit")
+    loaded = modules_loaded_by("from warmkit import warm_handler")
     assert len(loaded) <= LIMIT, loaded
     tops = {name.partition(".")[0] for name in loaded}
     assert tops <= sys.stdlib_module_names | {"warmkit"}
     assert "warmkit.handler" in loaded  # the count is of something
+
+
+def test_what_is_loaded_late_is_found():
+    loaded = modules_loaded_by(
+        "import warmkit; from warmkit import *; assert warmkit.gap is gap; assert callable(warmkit.resource); "
+        "import warmkit.resource; assert callable(warmkit.resource)"
+    )
+    assert {"warmkit.handler", "warmkit.environment", "warmkit.hosts.platform"} <= set(loaded)
+
+
+def test_a_plain_handler_loads_nothing_of_streaming_and_of_many_at_once():
+    loaded = modules_loaded_by("import warmkit.runtime.__main__")
+    late = {"warmkit.stream", "warmkit.runtime.chunks", "warmkit.runtime.together", "pathlib"}
+    assert late & set(loaded) == set()
+
+
+RESTING = """
+import gc
+from warmkit.runtime import collector
+
+before = gc.get_threshold()
+collector.rest()
+assert gc.isenabled() and gc.get_threshold()[0] == 0
+collector.wake()
+assert gc.get_threshold() == before and gc.get_freeze_count() > 1000
+
+collector.rest()
+gc.set_threshold(50_000)  # as a module may that is loaded meanwhile
+collector.wake()
+assert gc.get_threshold()[0] == 50_000
+"""
+
+
+def test_the_collector_rests_while_a_runtime_loads_and_leaves_settings_alone():
+    subprocess.run([sys.executable, "-c", RESTING], check=True)
 
 
 def test_declaring_resources_loads_no_third_party():

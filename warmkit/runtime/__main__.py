@@ -1,5 +1,9 @@
 """`python -m warmkit.runtime module.handler`: the process of an execution environment, from its start to its end."""
 
+from warmkit.runtime import collector
+
+collector.rest()  # before anything else is imported
+
 import asyncio
 import logging
 import os
@@ -59,6 +63,7 @@ def _live(address: str, name: str, log: Log, host: PersistentLoop, ending: Endin
         log.tell(failure)
         at_once(api.fail_init(failure))
         return 1
+    collector.wake()
     if initialization() == "snap-start":
         from warmkit.runtime.restore import pass_snapshot
 

@@ -6,7 +6,7 @@ What the network does to an exchange is dealt with here: what is lost is sent ag
 import asyncio
 import logging
 
-from warmkit.runtime import chunks, protocol
+from warmkit.runtime import protocol
 from warmkit.runtime.failure import Failure
 from warmkit.runtime.http import Answer, Request
 from warmkit.runtime.lines import Line, LoopLine, Upload
@@ -170,6 +170,8 @@ class StreamedResponse:
             RuntimeFailureError: It is no chunk.
             OSError: The platform cannot be reached, or not any more.
         """
+        from warmkit.runtime import chunks  # only where somebody streams
+
         if self._upload is None:
             content_type, data = chunks.first(chunk)
             self._upload = await self._begun(content_type)
@@ -183,6 +185,8 @@ class StreamedResponse:
         Raises:
             ApiGoneError: The platform says that the environment is broken.
         """
+        from warmkit.runtime import chunks
+
         about = self._received.request_id
         if self._upload is None and failure is not None:
             await self._api.fail(self._received, failure)

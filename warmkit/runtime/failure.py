@@ -18,7 +18,6 @@ _OURS = tuple(
 """Whose frames say nothing of the handler: those that lead to it."""
 _MAX_CAUSE = 64 * 1024
 """Bytes of the X-Ray cause that the platform keeps."""
-_NO_LETTER = re.compile(r"[^a-zA-Z]")
 
 
 class Failure(NamedTuple):
@@ -95,7 +94,7 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, RuntimeFailureError):
         return error.failure
     name = type(error).__name__
-    letters = _NO_LETTER.sub("", name)
+    letters = re.sub(r"[^a-zA-Z]", "", name)
     kind = (
         f"Function.{letters[:1].upper()}{letters[1:]}" if len(letters) > 1 else "Function.Unknown"
     )
