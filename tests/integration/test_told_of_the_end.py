@@ -131,6 +131,18 @@ def test_a_call_that_finishes_in_time_is_answered_and_a_second_signal_changes_no
     assert platform.output == ["closed"]
 
 
+@under(IN_C, OURS, OURS_TOGETHER)
+def test_what_arrives_while_everything_is_closed_is_not_begun(told, runtime):
+    platform = told(runtime, "hanging_at_its_end")
+    served(platform)
+    platform.signal(signal.SIGTERM)
+    platform.says("closing")
+    if runtime is not OURS_TOGETHER:  # which asks for nothing any more
+        platform.invoke("go")
+    assert platform.exit().status == 0
+    assert platform.output.count("serves") == 1
+
+
 # -- the init phase
 
 

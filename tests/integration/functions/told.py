@@ -193,6 +193,18 @@ async def with_what_is_on_its_way(event, context, connection):
     return "fine"
 
 
+@resource
+async def hanging():
+    yield
+    say("closing")
+    await asyncio.sleep(3600)
+
+
+@warm_handler(hanging=hanging)
+async def hanging_at_its_end(event, context, hanging):
+    say("serves")
+
+
 @warm_handler(connection=connection, slow_start=slow_start)
 async def slow(event, context, connection, slow_start):
     return connection
