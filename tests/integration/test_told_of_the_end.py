@@ -87,6 +87,16 @@ def test_a_coroutine_that_swallows_its_end_keeps_nothing_open(told, runtime):
     assert ended(platform, "waits", "went on after CancelledError", "closed")
 
 
+@under(IN_C, OURS, OURS_TOGETHER)
+def test_a_loop_that_turns_is_asked_and_not_interrupted(told, runtime):
+    """An error that is raised in the middle of anything may hit a transport, and with it a connection."""
+    platform = waits(told(runtime, "that_is_busy"))
+    assert platform.end().status == 0
+    story = [line for line in platform.output if line in {"waits", "left", "closed"}]
+    assert story == ["waits", "left", "closed"]
+    assert [line for line in platform.output if line.startswith("hit")] == []
+
+
 @under(IN_PYTHON, OURS, OURS_TOGETHER)
 def test_a_coroutine_that_holds_the_loop_is_interrupted(told, runtime):
     platform = waits(told(runtime, "that_holds_the_loop"))
@@ -129,6 +139,17 @@ def test_a_call_that_finishes_in_time_is_answered_and_a_second_signal_changes_no
     assert platform.posted.get(timeout=60) == ("response", b'"finished"')
     assert platform.exit().status == 0
     assert platform.output == ["closed"]
+
+
+@under(IN_C, OURS, OURS_TOGETHER)
+def test_what_arrives_while_everything_is_closed_is_not_begun(told, runtime):
+    platform = told(runtime, "hanging_at_its_end")
+    served(platform)
+    platform.signal(signal.SIGTERM)
+    platform.says("closing")
+    platform.invoke("go")
+    assert platform.exit().status == 0
+    assert platform.output.count("serves") == 1
 
 
 # -- the init phase
@@ -188,7 +209,7 @@ def test_a_handler_of_the_users_may_exit(told, runtime, where):
 def test_a_loop_that_handles_signals_is_told_of_them_and_so_is_the_end(told, runtime):
     platform = told(runtime, "with_a_signal_handler")
     assert served(platform, "listen") == '"listens"'
-    assert served(platform) == '"told"'
+    assert served(platform) == '"heard"'
     assert served(platform, "listen") == '"listens"'
     assert ended(platform, "closed")
 

@@ -97,7 +97,7 @@ def _parse(data: bytes) -> _Answer | None:
     headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
     if len(body) < int(headers.get("content-length", "0")):
         return None
-    return _Answer(int(first.split(" ")[1]), headers, body)
+    return _Answer(int(first.partition(" ")[2][:3]), headers, body)
 
 
 def _split(address: str) -> tuple[str, int]:

@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> NoReturn:
 
 def _live(address: str, name: str, log: Log, host: PersistentLoop, ending: Ending) -> int:
     """Loads and serves; returns the exit status."""
-    register(address)  # first of all: what starts while the handler is loaded must be closed, too
+    register(address)  # before the handler is loaded: what that starts must be closed, too
     api = RuntimeApi(BlockingLine(address))
     try:
         handler = load(name)

@@ -82,6 +82,7 @@ def plain_in_python(event, context, connection):
     try:
         in_python()
     finally:
+        os.kill(os.getpid(), signal.SIGTERM)  # another one changes nothing
         say("left")
 
 
@@ -124,6 +125,25 @@ async def that_goes_on(event, context, connection):
             say("went on after", type(error).__name__)
 
 
+def keep_busy(loop):
+    try:
+        for _ in range(10_000):
+            pass
+    except BaseException as error:  # noqa: BLE001  it is what is looked for
+        say("hit by", type(error).__name__)
+    loop.call_soon(keep_busy, loop)
+
+
+@warm_handler(connection=connection)
+async def that_is_busy(event, context, connection):
+    keep_busy(asyncio.get_running_loop())
+    say("waits")
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        say("left")
+
+
 @warm_handler(connection=connection)
 async def that_holds_the_loop(event, context, connection):
     in_python()
@@ -144,18 +164,20 @@ async def that_finishes(event, context, connection):
     return "finished"
 
 
+heard = asyncio.Event()
+
+
 @warm_handler(connection=connection)
 async def with_a_signal_handler(event, context, connection):
     loop = asyncio.get_running_loop()
     if event == "listen":
-        loop.add_signal_handler(signal.SIGUSR1, say, "the loop's handler is called")
+        loop.add_signal_handler(signal.SIGUSR1, heard.set)
         return "listens"
-    told = asyncio.Event()
-    loop.add_signal_handler(signal.SIGUSR1, told.set)
     os.kill(os.getpid(), signal.SIGUSR1)
-    await told.wait()
+    await heard.wait()
     loop.remove_signal_handler(signal.SIGUSR1)
-    return "told"
+    heard.clear()
+    return "heard"
 
 
 def _idle_child(ready):
@@ -191,6 +213,18 @@ async def with_what_is_on_its_way(event, context, connection):
     logging.getLogger("kept").warning("kept until the end")
     atexit.register(say, "an exit handler is called")
     return "fine"
+
+
+@resource
+async def hanging():
+    yield
+    say("closing")
+    await asyncio.sleep(3600)
+
+
+@warm_handler(hanging=hanging)
+async def hanging_at_its_end(event, context, hanging):
+    say("serves")
 
 
 @warm_handler(connection=connection, slow_start=slow_start)
