@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from warmkit.local.doctor.finding import Cost
@@ -62,18 +63,20 @@ def measured(
 
 def _measured_once(module: str, own: Collection[str], limit: float) -> tuple[Cost, ...]:
     command = [sys.executable, "-X", "importtime", "-c", _IMPORT, module]
-    try:
-        done = subprocess.run(  # noqa: S603 - this interpreter
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            timeout=limit,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return ()
-    return costs(read(done.stderr.decode(errors="replace")), module, own)
+    with tempfile.TemporaryFile() as log:  # a pipe would wait for what the module leaves running
+        try:
+            subprocess.run(  # noqa: S603 - this interpreter
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                timeout=limit,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return ()
+        log.seek(0)
+        return costs(read(log.read().decode(errors="replace")), module, own)
 
 
 def read(log: str) -> tuple[Import, ...]:

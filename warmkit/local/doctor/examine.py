@@ -76,8 +76,8 @@ def examine(order: Order, stages: Stages) -> Report:
     with watch:
         target = find(order.handler)
     stages.begin(LOOK, 2 * order.import_limit + PATIENCE)
-    subject = _subject(order, target, watch)
-    report = _report(order, subject)
+    subject = subject_of(order, target, watch)
+    report = report_of(order, subject)
     if order.event is None or any(
         finding.code == code.bare_async.code for finding in report.findings
     ):
@@ -92,10 +92,17 @@ def examine(order: Order, stages: Stages) -> Report:
         begin=lambda number: stages.begin(f"{CALL}{number}", order.call_limit),
     )
     stages.begin(LOOK, PATIENCE)
-    return _report(order, replace(subject, calls=calls))
+    return report_of(order, replace(subject, calls=calls))
 
 
-def _subject(order: Order, target: Target, watch: Watch) -> Subject:
+def subject_of(order: Order, target: Target, watch: Watch) -> Subject:
+    """Gather what the rules may look at, calls excepted.
+
+    Args:
+        order: What to do.
+        target: The handler, imported.
+        watch: What the import did.
+    """
     sources = own_sources(target.module)
     costs: tuple[Cost, ...] = ()
     if order.slow_ms is not None:
@@ -113,7 +120,13 @@ def _subject(order: Order, target: Target, watch: Watch) -> Subject:
     )
 
 
-def _report(order: Order, subject: Subject) -> Report:
+def report_of(order: Order, subject: Subject) -> Report:
+    """Ask every rule.
+
+    Args:
+        order: What to do.
+        subject: What to look at.
+    """
     found = {finding for rule in RULES for finding in rule.findings(subject)}
     findings = tuple(sorted(found, key=sort_key))
     return Report(subject.target.name, findings, subject.costs, subject.calls.number)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import sys
 import sysconfig
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -160,6 +160,7 @@ def own_sources(target: ModuleType) -> tuple[Source, ...]:
     return tuple(Source(module) for module in [target, *others] if hasattr(module, "__name__"))
 
 
+@cache
 def is_own(file: str) -> bool:
     """Whether a file is the user's: not installed, not Python's, not warmkit's."""
     if not file or file.startswith("<"):

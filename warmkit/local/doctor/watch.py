@@ -9,6 +9,7 @@ Source: https://docs.python.org/3/library/audit_events.html
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import socket
@@ -61,12 +62,24 @@ class Sight(NamedTuple):
     place: Place
 
 
+class Starter(NamedTuple):
+    """Who started a thread.
+
+    Attributes:
+        place: The user's line that led to it.
+        own: The line itself starts it, and not a library that it calls.
+    """
+
+    place: Place
+    own: bool
+
+
 class Watch:
     """Watches while its `with` block runs.
 
     Attributes:
         sights: What was seen, each thing at each place once.
-        threads: Those that were started and still run, and by which of the user's lines.
+        threads: Those that were started and still run.
         signals: The user's handlers, by signal.
         timer: Whether a timer was left running that ends in SIGALRM.
     """
@@ -74,7 +87,7 @@ class Watch:
     def __init__(self) -> None:
         """See nothing yet."""
         self.sights: dict[Sight, None] = {}
-        self.threads: dict[threading.Thread, Place] = {}
+        self.threads: dict[Thread, Starter] = {}
         self.signals: dict[signal.Signals, Any] = {}
         self.timer = False
         self._open = False
@@ -97,7 +110,7 @@ class Watch:
         """End: from here on nothing counts."""
         self._open = False
         _set_start(self._start)
-        self.threads = {item: at for item, at in self.threads.items() if item.is_alive()}
+        self.threads = {item: by for item, by in self.threads.items() if item.is_alive()}
         for number in (signal.SIGTERM, signal.SIGALRM):
             if (handler := signal.getsignal(number)) is not signal.SIG_DFL:
                 self.signals[number] = handler
@@ -106,7 +119,10 @@ class Watch:
     def _noting(self, start: Callable[[Thread], None]) -> Callable[[Thread], None]:
         def noted(thread: Thread) -> None:
             start(thread)
-            self.threads[thread] = _users_line(sys._getframe(1))  # noqa: SLF001 - as below
+            frame = inspect.currentframe()
+            caller = frame.f_back if frame else None
+            own = caller is not None and is_own(caller.f_code.co_filename)
+            self.threads[thread] = Starter(_users_line(caller), own=own)
 
         return noted
 
@@ -117,7 +133,7 @@ class Watch:
         with suppress(Exception):  # whoever is watched must not notice
             kind, what = _meaning(event, arguments)
             if kind:
-                place = _users_line(sys._getframe(1))  # noqa: SLF001 - there is no other way
+                place = _users_line(inspect.currentframe())
                 self.sights.setdefault(Sight(kind, what, place))
         self._looking.now = False
 
@@ -168,7 +184,8 @@ def _file(path: Any) -> tuple[str, str]:
         return "", ""  # open already
     full = os.path.realpath(os.fsdecode(path))
     here = os.getcwd() + os.sep  # noqa: PTH109 - text
-    if full.startswith(_FREE) and not full.startswith(here):
+    within = full + os.sep
+    if within.startswith(_FREE) and not within.startswith(here):
         return "", ""
     return "file", shown(full)
 

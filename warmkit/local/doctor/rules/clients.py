@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 from warmkit.local.doctor.finding import Found, Severity
@@ -72,7 +73,7 @@ def async_clients(subject: Subject) -> Iterator[Found]:
 def sync_clients(subject: Subject) -> Iterator[Found]:
     """See connections, pools and clients with sockets, after the import and after the calls."""
     for held in _held_at_last(subject):
-        if client_in(held.value, ASYNC_CLIENTS):
+        if client_in(held.value, ASYNC_CLIENTS) or _is_closed(held.value):
             continue
         if client := client_in(held.value, SYNC_CLIENTS):
             yield Found(
@@ -88,6 +89,10 @@ _TRIES_AGAIN = (
     "as AWS advises; it tries again by itself after a dead socket, at the cost of that attempt; making it "
     "takes a part of every cold start, used or not, and nothing closes it"
 )
+
+
+def _is_closed(value: object) -> bool:
+    return type(value) is socket.socket and value.fileno() < 0
 
 
 def _held_at_last(subject: Subject) -> Iterator[Held]:

@@ -82,9 +82,10 @@ def files(subject: Subject) -> Iterator[Found]:
     write="a resource that starts it and, after its yield, ends it",
 )
 def threads(subject: Subject) -> Iterator[Found]:
-    """See threads that still run after the import."""
-    for thread, place in subject.watch.threads.items():
-        yield Found(place, f"the import starts the thread {thread.name}")
+    """See threads that still run after the import; those of libraries are noted only."""
+    for thread, starter in subject.watch.threads.items():
+        severity = None if starter.own else Severity.NOTE
+        yield Found(starter.place, f"the import starts the thread {thread.name}", severity)
 
 
 never_ends = rule(
@@ -106,7 +107,7 @@ def _seen(subject: Subject, kind: str, text: str) -> Iterator[Found]:
 def _importer(subject: Subject, module: str) -> Place:
     for source in subject.sources:
         if source.name == module:
-            return source.place(1)
+            return source.place(0)
     for source in subject.sources:
         if line := source.import_line(module):
             return source.place(line)

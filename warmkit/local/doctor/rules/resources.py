@@ -108,12 +108,10 @@ def missing(subject: Subject) -> Iterator[Found]:
     for folder in sorted(folders & _EXTRAS.keys()):
         package = _EXTRAS[folder]
         if not _installed(package):
-            named = [item.name for item in subject.resources if _folder(item) == folder]
-            what = f"resource {named[0]!r} needs {package}, which is not installed"
-            place = subject.sources[0].place(1) if subject.sources else Place()
-            yield Found(
-                place, what, write=f"pip install 'warmkit[{folder}]', here and in the package"
-            )
+            resource = next(item for item in subject.resources if _folder(item) == folder)
+            what = f"resource {resource.name!r} needs {package}, which is not installed"
+            write = f"pip install 'warmkit[{folder}]', here and in the package"
+            yield Found(_named_at(subject, resource), what, write=write)
 
 
 def _annotated(resource: Resource[Any]) -> type | None:
@@ -172,6 +170,14 @@ def _folder(resource: Resource[Any]) -> str:
     factory: Any = resource.factory
     module = str(getattr(factory, "__module__", ""))
     return module.split(".")[2] if module.startswith("warmkit.resources.") else ""
+
+
+def _named_at(subject: Subject, resource: Resource[Any]) -> Place:
+    """Return where a global names a resource, or else the handler that takes it."""
+    for held in subject.held:
+        if held.value is resource:
+            return held.place
+    return _place(subject.target.handler)
 
 
 def _installed(package: str) -> bool:
