@@ -95,9 +95,7 @@ def warm_handler_in(handler: object) -> WarmHandler[object] | None:
 
 def short_traceback(error: BaseException) -> str:
     """Return the last frames of the user's code and the error, without what led to it."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _tells(frame)]
-    lines = traceback.format_list(frames[-_DEEPEST:])
-    text = "".join([*lines, *traceback.format_exception_only(error)])
+    text = "".join([*_frames(error, _DEEPEST), *traceback.format_exception_only(error)])
     return text.rstrip("\n")
 
 
@@ -121,7 +119,7 @@ def _imported(name: str) -> ModuleType:
             raise TargetError(_no_module(name)) from None
         raise TargetError(_broken(name, error)) from error
     except SystemExit as error:
-        message = f"{name} exits with status {error.code!r} while it is imported.\n{_where(error)}"
+        message = f"{name} exits with status {error.code!r} while it is imported.\n{''.join(_frames(error, 1))}"
         raise TargetError(message.rstrip()) from error
     except Exception as error:
         raise TargetError(_broken(name, error)) from error
@@ -151,9 +149,13 @@ def _broken(name: str, error: BaseException) -> str:
     return f"{name} cannot be imported.\n{short_traceback(error)}"
 
 
-def _where(error: BaseException) -> str:
+def _frames(error: BaseException, most: int) -> list[str]:
+    """Return the last frames of the user's code, each as two lines."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _tells(frame)]
-    return "".join(traceback.format_list(frames[-1:]))
+    return [
+        f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n    {frame.line}\n'
+        for frame in frames[-most:]
+    ]
 
 
 def _meant(name: str, candidates: Iterable[str]) -> str:

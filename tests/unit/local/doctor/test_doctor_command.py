@@ -29,7 +29,6 @@ broken cannot be imported.
     one()
   File "{here}/broken.py", line 1, in one
     def one(): raise KeyError('a')
-               ^^^^^^^^^^^^^^^^^^^
 KeyError: 'a'
 """
 
