@@ -84,10 +84,8 @@ def test_what_is_read_ahead_is_what_botocore_would_find():
     found = {}
     read_ahead("s3", found)
     stock = Loader()
-    assert found == {
-        str(DATA / "s3" / "2006-03-01" / kind): stock.load_data(f"s3/2006-03-01/{kind}")
-        for kind in ("service-2", "endpoint-rule-set-1")
-    }
+    names = ("endpoints", "s3/2006-03-01/service-2", "s3/2006-03-01/endpoint-rule-set-1")
+    assert found == {str(DATA / name): stock.load_data(name) for name in names}
 
 
 def test_what_was_read_ahead_is_used_if_it_is_asked_for_under_that_path():

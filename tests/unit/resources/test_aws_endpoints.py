@@ -38,7 +38,7 @@ def services_of(text):
 def test_each_service_of_botocores_own_data_is_the_same():
     ours = read_endpoints(TEXT)
     for mine, theirs in zip(ours["partitions"], WHOLE["partitions"], strict=True):
-        assert isinstance(mine["services"], Services)
+        assert isinstance(mine["services"], Services) or not theirs["services"]
         for name, service in theirs["services"].items():
             assert mine["services"][name] == service, name
         assert list(mine["services"]) == list(theirs["services"])

@@ -54,13 +54,13 @@ def read_endpoints(text: bytes) -> Any:
     """Returns the endpoint data; the services of its partitions, where they are found, are not parsed yet."""
     try:
         skeleton, services = _split(text)
-
-        def put_back(found: dict[str, Any]) -> Any:
-            return services[found[_PLACE]] if _PLACE in found else found
-
-        return json.loads(skeleton, object_hook=put_back)
-    except ValueError:
+        data = json.loads(skeleton)
+        for partition in data["partitions"]:
+            place = partition["services"].get(_PLACE)
+            partition["services"] = services.get(place, partition["services"])
+    except (ValueError, KeyError):
         return json.loads(text)
+    return data
 
 
 def _split(text: bytes) -> tuple[bytes, dict[int, Services]]:

@@ -39,6 +39,5 @@ def read(file_path: str) -> Any | None:
 def read_ahead(service: str, found: dict[str, Any]) -> None:
     """Adds what botocore will ask for when it makes a client of a service, by path, as far as it can be guessed."""
     newest = max((DATA / service).iterdir())
-    for kind in _KINDS:
-        path = str(newest / kind)
+    for path in (_ENDPOINTS, *(str(newest / kind) for kind in _KINDS)):
         found[path] = read(path)
