@@ -3,7 +3,6 @@
 No text here holds a secret, and none is chained to a third party's error that might.
 """
 
-import difflib
 import inspect
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
@@ -55,7 +54,7 @@ def refuse_misspelt(called: str, options: Iterable[str], function: Callable[...,
     """
     own = list(inspect.signature(function).parameters)
     for option in options:
-        close = difflib.get_close_matches(option, own, n=1, cutoff=0.8)
+        close = _close(option, own, n=1, cutoff=0.8)
         if close:
             raise DefinitionError(f"{called} takes no {option}.\n  Did you mean {close[0]!r}?")
 
@@ -219,7 +218,7 @@ class ServiceError(WarmkitError, ValueError):
         known = list(known)
         super().__init__(service, known)
         self.service = service
-        self.close = difflib.get_close_matches(service.lower(), known, n=3, cutoff=0.65)
+        self.close = _close(service.lower(), known, n=3, cutoff=0.65)
         self._count = len(known)
 
     def __str__(self) -> str:
@@ -230,3 +229,9 @@ class ServiceError(WarmkitError, ValueError):
             else "Write the name that boto3.client() takes; for a newer service, update aiobotocore."
         )
         return f"AWS has no service {self.service!r} among the {self._count} that botocore knows.\n  {advice}"
+
+
+def _close(word: str, known: Iterable[str], *, n: int, cutoff: float) -> list[str]:
+    import difflib  # only an error pays for it
+
+    return difflib.get_close_matches(word, list(known), n=n, cutoff=cutoff)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from warmkit import DefinitionError, Resource, concurrency, resource
 from warmkit.resources.aws.collector import uncollected
-from warmkit.resources.aws.session import aws_session
+from warmkit.resources.aws.session import aws_session, expect
 from warmkit.resources.errors import ServiceError, refuse_misspelt
 
 if TYPE_CHECKING:
     from aiobotocore.config import AioConfig
 
-    from warmkit.resources.aws.idle_sockets import IdleSockets
+    from warmkit.resources.aws.trusting import Trusting
 
 IDLE = 5.0
 """Seconds that an idle connection to AWS is trusted.
@@ -89,9 +89,10 @@ class ClientFactory:
         self, service: str, config: "AioConfig | None", options: Mapping[str, Any]
     ) -> None:
         self._service = service
+        expect(service)
         self._config = config
         self._options = options
-        self._sockets: dict[int, IdleSockets] = {}  # by the client's id
+        self._sockets: dict[int, Trusting] = {}  # by the client's id
 
     async def __call__(self, session: Any) -> AsyncIterator[Any]:
         """Starts a client, and closes it behind its yield."""
@@ -125,9 +126,9 @@ class ClientFactory:
     async def _open(self, session: Any, stack: AsyncExitStack) -> Any:
         from botocore.exceptions import UnknownServiceError
 
-        from warmkit.resources.aws.idle_sockets import capturing
+        from warmkit.resources.aws.trusting import capturing
 
-        captured: list[IdleSockets] = []
+        captured: list[Trusting] = []
         config = self._merged_config(capturing(captured))
         creation = session.create_client(self._service, config=config, **self._options)
         try:
@@ -141,7 +142,7 @@ class ClientFactory:
             self._sockets[id(client)] = captured[0]
         return client
 
-    def _merged_config(self, session_class: "type[IdleSockets]") -> Any:
+    def _merged_config(self, session_class: "type[Trusting]") -> Any:
         from aiobotocore.config import AioConfig
 
         config: Any = AioConfig(

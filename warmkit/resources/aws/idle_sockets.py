@@ -26,30 +26,20 @@ class IdleSockets(AIOHTTPSession):
         """Closes the idle connections; those in use stay. Addresses are looked up anew."""
         for transport in self._idle():
             transport.abort()  # a farewell could wait for ever on a flow that the network has dropped
-        for connector in self._connectors():
+        for connector in self.connectors():
             if isinstance(connector, TCPConnector):
                 connector.clear_dns_cache()
 
     def _idle(self) -> Iterator[asyncio.WriteTransport]:
-        for connector in self._connectors():
+        for connector in self.connectors():
             for waiting in connector._conns.values():  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
                 for protocol, _ in waiting:
                     if protocol.transport is not None:
                         yield protocol.transport
 
-    def _connectors(self) -> Iterator[BaseConnector]:
+    def connectors(self) -> Iterator[BaseConnector]:
+        """Yields its connection pools."""
         sessions: dict[Any, Any] = vars(self)["_sessions"] or {}  # None before and after its life
         for session in sessions.values():
             if session.connector is not None:
                 yield session.connector
-
-
-def capturing(captured: list[IdleSockets]) -> type[IdleSockets]:
-    """Returns the class for one client, whose instance will be found in the list."""
-
-    class Captured(IdleSockets):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            captured.append(self)
-
-    return Captured

@@ -4,51 +4,48 @@ It is botocore's extension point: the session's component `data_loader`, and the
 botocore documents is used. It must never change what is loaded: a test compares it with botocore's own.
 """
 
-import gzip
-import json
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Self
 
 from botocore.exceptions import DataNotFoundError
 from botocore.loaders import ExtrasProcessor, JSONFileLoader, Loader
 
-_READERS: dict[str, Callable[[Path], bytes]] = {
-    ".json": Path.read_bytes,
-    ".json.gz": lambda path: gzip.decompress(path.read_bytes()),
-}
+from warmkit.resources.aws.reading import read
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class PlainJson(JSONFileLoader):
     """Reads JSON into plain dicts, in C, where botocore's makes ordered ones, in Python.
 
-    Plain dicts have kept their order since Python 3.7; botocore asks no more of them.
+    Args:
+        ahead: What was read already, by path.
     """
+
+    def __init__(self, ahead: Mapping[str, Any] = _NOTHING) -> None:
+        self._ahead = dict(ahead)
 
     def load_file(self, file_path: str) -> Any | None:
         """Returns the content of the file, whose extension is not given; None if it is not there."""
-        for extension, read in _READERS.items():
-            path = Path(file_path + extension)
-            if path.is_file():
-                return json.loads(read(path))
-        return None
+        return self._ahead.pop(file_path, None) or read(file_path)
 
 
 class QuickLoader(Loader):
     """Loads a model without listing the 400 services first. Lives as long as the session, and keeps what it loaded."""
 
-    def __init__(self, search_paths: list[str]) -> None:
+    def __init__(self, search_paths: list[str], ahead: Mapping[str, Any] = _NOTHING) -> None:
         super().__init__(
             extra_search_paths=search_paths,
-            file_loader=PlainJson(),
+            file_loader=PlainJson(ahead),
             include_default_search_paths=False,  # they are among those given
         )
         self._models: dict[tuple[str, str, str | None], Any] = {}
 
     @classmethod
-    def like(cls, loader: Loader) -> Self:
+    def like(cls, loader: Loader, ahead: Mapping[str, Any] = _NOTHING) -> Self:
         """Returns one that looks where the given one looks: AWS_DATA_PATH, ~/.aws/models, botocore's own."""
-        return cls(list(loader.search_paths))
+        return cls(list(loader.search_paths), ahead)
 
     def load_service_model(
         self, service_name: str, type_name: str, api_version: str | None = None
