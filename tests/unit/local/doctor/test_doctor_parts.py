@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from warmkit.local.doctor.costs import costs, read
+from warmkit.local.doctor.costs import costs, measured, read
 from warmkit.local.doctor.finding import Cost
 from warmkit.local.doctor.held import held_by
 from warmkit.local.doctor.source import Source, is_own
@@ -114,3 +114,15 @@ def test_what_is_installed_is_not_the_users(tmp_path):
         assert not is_own(other.__file__)
     assert not is_own("<frozen importlib._bootstrap>")
     assert not is_own("")
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "told"), [(900, 10, 900), (1100, 700, 700), (1100, 1900, 1100)]
+)
+def test_what_seems_slow_is_measured_twice_and_the_lesser_time_counts(
+    monkeypatch, first, again, told
+):
+    runs = [(Cost("library", ms, own=False), Cost("app", 1.0, own=True)) for ms in (first, again)]
+    monkeypatch.setattr("warmkit.local.doctor.costs._measured_once", lambda *arguments: runs.pop(0))
+    found = measured("app", {"app"}, limit=1.0, doubtful_ms=1000.0)
+    assert found == (Cost("library", told, own=False), Cost("app", 1.0, own=True))
