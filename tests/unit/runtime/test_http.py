@@ -390,23 +390,42 @@ def test_an_answer_that_comes_before_the_end_of_the_request_is_taken(kind, caplo
 
 
 @pytest.mark.parametrize("kind", [BlockingLine, LoopLine])
-def test_what_is_said_unasked_is_logged_and_an_end_is_not(kind, caplog):
-    with Elsewhere(
-        answer(body=b"1"), [answer(body=b"2"), b"HTTP/1.1 2"], answer(body=b"3")
-    ) as there:
-        line = kind(there.platform.address)
+@pytest.mark.parametrize("when", ["at once", "later"])
+def test_what_is_said_unasked_is_logged_and_an_end_is_not(kind, when, caplog):
+    taken, fine = threading.Event(), answer(body=b"1")
 
-        async def scenario():
-            await line.exchange(GET)
-            await line.exchange(GET)
-            if kind is LoopLine:
-                await until(lambda: line._wire.is_over)
-            elif line._pipe is not None:
-                select.select([line._pipe._socket], [], [])
-            await line.exchange(GET)
-            line.close()
+    def speak():
+        for more in (b"HTTP/1.1 2", b"", b""):
+            connection, _ = peer.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(fine + more if when == "at once" else fine)
+                taken.wait()
+                taken.clear()
+                if more and when == "later":
+                    connection.sendall(more)
+                    with contextlib.suppress(OSError):
+                        connection.recv(1)  # until it is dropped
 
+    async def noticed(line):
+        taken.set()
+        if kind is LoopLine:
+            await until(lambda: line._wire.is_over)
+        elif line._pipe is not None:
+            select.select([line._pipe._socket], [], [])
+
+    async def scenario():
+        line = kind(f"127.0.0.1:{peer.getsockname()[1]}")
+        for _ in range(3):
+            await line.exchange(GET)
+            await noticed(line)
+        line.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as peer:
+        speaking = threading.Thread(target=speak)
+        speaking.start()
         asyncio.run(scenario())
+        speaking.join()
     assert [record.message.partition(":")[0] for record in caplog.records] == [
         "the platform spoke unasked"
     ]
