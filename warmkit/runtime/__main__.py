@@ -61,7 +61,10 @@ def _live(address: str, name: str, log: Log, host: PersistentLoop, ending: Endin
     except BaseException as error:  # noqa: BLE001  the platform is told
         failure = failure_of(error)
         log.tell(failure)
-        at_once(api.fail_init(failure))
+        try:
+            at_once(api.fail_init(failure))
+        except ApiGoneError as gone:  # it ends in any case
+            _log.error("%s", gone)
         return 1
     collector.wake()
     if initialization() == "snap-start":
@@ -76,8 +79,8 @@ def _live(address: str, name: str, log: Log, host: PersistentLoop, ending: Endin
         else:
             together = _serve_together(address, handler, log, ending)
             ending.during(host.step, partial(_drive, host.loop, together))
-    except ApiGoneError as error:
-        log.tell(failure_of(error))
+    except ApiGoneError as gone:
+        _log.error("%s", gone)
         return 1
     return 0
 

@@ -51,6 +51,7 @@ class RuntimeApi:
                 problem = protocol.ProtocolError(_said(answer))
             except (OSError, protocol.ProtocolError) as error:
                 problem = error
+            self._line.close()  # what else comes on it would be taken for an answer
             if pause is not None:
                 _log.warning("no invocation could be taken, asking again: %s", problem)
                 await self._line.pause(pause)

@@ -65,10 +65,12 @@ class Parser:
 
     Attributes:
         keeps_alive: The connection can carry another exchange.
+        has_more: Something came behind the answer, which nobody asked for.
     """
 
     def __init__(self) -> None:
         self.keeps_alive = True
+        self.has_more = False
         self._parser = httptools.HttpResponseParser(self)
         self._answer: Answer | None = None
         self._headers: list[tuple[bytes, bytes]] = []
@@ -85,6 +87,7 @@ class Parser:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self.keeps_alive = False
+            self.has_more = self._answer is not None
             if self._answer is None:
                 why = error.__context__ or error
                 raise ExchangeError(f"the answer is no HTTP that we take: {why}") from None

@@ -109,7 +109,7 @@ def variables_of(received: Received) -> Variables:
 def set_trace_variable(trace_id: str) -> None:
     """Sets X-Ray's variable of the process, which is right only while one invocation is served."""
     if trace_id:
-        os.environ["_X_AMZN_TRACE_ID"] = trace_id
+        os.environb[b"_X_AMZN_TRACE_ID"] = trace_id.encode()  # whatever the locale can say
     else:
         os.environ.pop("_X_AMZN_TRACE_ID", None)
 

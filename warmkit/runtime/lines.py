@@ -5,11 +5,13 @@ that no answer is taken for the next one's.
 """
 
 import asyncio
+import logging
 import select
 import socket
 import struct
 import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar, cast
 
 from warmkit.clock import SystemClock
@@ -17,8 +19,12 @@ from warmkit.runtime.http import Answer, ExchangeError, Parser, Request
 
 T = TypeVar("T")
 
+_log = logging.getLogger("warmkit")
 _clock = SystemClock()
 _CHUNK = 1 << 14
+
+REST = 30.0
+"""Seconds for the rest of an answer that has begun: its beginning may take for ever, as `next` does, but not its middle."""
 
 
 class Line(Protocol):
@@ -29,7 +35,7 @@ class Line(Protocol):
 
         Args:
             request: What is sent.
-            limit: Seconds; None: however long it takes.
+            limit: Seconds; None: however long it takes to begin.
 
         Raises:
             OSError: The peer cannot be reached, or time is up (`TimeoutError`).
@@ -66,6 +72,12 @@ def _too_late(limit: float) -> TimeoutError:
     return TimeoutError(f"no answer within {limit:g} s")
 
 
+def _note_unasked() -> None:
+    _log.warning(
+        "the platform spoke unasked: nothing of it is taken, and the connection is opened anew"
+    )
+
+
 # -- where no loop runs
 
 
@@ -85,12 +97,12 @@ class BlockingLine:
         except BaseException:
             self.close()
             raise
-        if not pipe.keeps_alive:
+        if not pipe.keeps_alive():
             self.close()
         return answer
 
     def _open(self, limit: float | None) -> "_Pipe":
-        if self._pipe is not None and self._pipe.speaks_unasked():
+        if self._pipe is not None and self._pipe.is_over():
             self.close()
         if self._pipe is None:
             self._pipe = _Pipe(socket.create_connection(self._address, limit))
@@ -118,30 +130,52 @@ class _Pipe:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = connection
         self._parser = Parser()
+        self._is_cut = False
         self._limit = 0.0  # which the kernel takes for none
         self._unasked = select.poll()
         self._unasked.register(connection, select.POLLIN)
 
-    @property
     def keeps_alive(self) -> bool:
-        """It can carry another exchange."""
-        return self._parser.keeps_alive
+        """Whether it can carry another exchange."""
+        if self._parser.has_more:
+            _note_unasked()
+        return self._parser.keeps_alive and not self._is_cut
 
-    def speaks_unasked(self) -> bool:
-        """Whether anything has arrived, an end included, while nothing is awaited."""
-        return bool(self._unasked.poll(0))
+    def is_over(self) -> bool:
+        """Whether anything has arrived while nothing is awaited: the end, or what nobody asked for."""
+        if not self._unasked.poll(0):
+            return False
+        with suppress(OSError):
+            if self._socket.recv(1, socket.MSG_DONTWAIT):
+                _note_unasked()
+        return True
 
     def exchange(self, message: bytes, limit: float | None) -> Answer:
-        if limit is None:
-            return self._exchange(message, None)
-        try:
+        ends = None
+        if limit is not None:
+            ends = _clock.read().monotonic + limit
             self._let_wait(limit)
-            return self._exchange(message, _clock.read().monotonic + limit)
+        try:
+            return self._exchange(message, ends)
         except (BlockingIOError, _TimeIsUpError):
-            raise _too_late(limit) from None
+            if limit is not None:
+                raise _too_late(limit) from None
+            raise TimeoutError("the answer stopped in the middle") from None
 
     def _exchange(self, message: bytes, ends: float | None) -> Answer:
-        self.send(message, ends)
+        try:
+            self.send(message, ends)
+        except (BrokenPipeError, ConnectionResetError):
+            self._is_cut = True  # the peer wants no more of it, and may have said why
+        answer = self._parser.feed(self._received(ends))
+        if answer is None and ends is None:
+            ends = _clock.read().monotonic + REST
+        while answer is None:
+            self._let_wait_until(ends)
+            answer = self._parser.feed(self._received(ends))
+        return answer
+
+    def _received(self, ends: float | None) -> bytes:
         while True:
             try:
                 data = self._socket.recv(_CHUNK)
@@ -151,10 +185,7 @@ class _Pipe:
                 raise
             if not data:
                 raise ExchangeError("the connection was lost: closed by the peer")
-            answer = self._parser.feed(data)
-            if answer is not None:
-                return answer
-            self._let_wait_until(ends)
+            return data
 
     def send(self, message: bytes, ends: float | None = None) -> None:
         sent = self._socket.send(message)
@@ -266,6 +297,8 @@ class Upload:
                 self._wire.send(data)
             async with asyncio.timeout(limit):
                 return await self.answer
+        except TimeoutError:
+            raise _too_late(limit) from None
         finally:
             self._wire.drop("the upload is over")
 
@@ -279,6 +312,7 @@ class _Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = Parser()
         self._answer: asyncio.Future[Answer] | None = None
+        self._patience: asyncio.TimerHandle | None = None
 
     def send(self, message: bytes) -> None:
         assert self._transport is not None
@@ -287,6 +321,8 @@ class _Wire(asyncio.Protocol):
     def begin(self, message: bytes) -> "asyncio.Future[Answer]":
         """Sends a request, or its head; the answer is for whoever awaits it."""
         assert self._answer is None, "one exchange at a time"
+        if self.is_over:
+            raise ExchangeError("the connection was lost")
         self._answer = asyncio.get_running_loop().create_future()
         self.send(message)
         return self._answer
@@ -311,6 +347,7 @@ class _Wire(asyncio.Protocol):
     def drop(self, reason: str) -> None:
         """Ends it at once; an exchange that waits fails with the reason."""
         self.is_over = True
+        self._stop_waiting()
         self.resume_writing()
         if self._transport is not None:
             self._transport.abort()
@@ -324,6 +361,8 @@ class _Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._answer is None or self._answer.done():
+            if not self.is_over and (self._answer is None or not self._answer.cancelled()):
+                _note_unasked()
             self.drop("the peer spoke unasked")
             return
         try:
@@ -331,10 +370,26 @@ class _Wire(asyncio.Protocol):
         except ExchangeError as error:
             self.drop(str(error))
             return
-        if answer is not None:
-            self._answer.set_result(answer)
-            if not self._parser.keeps_alive:
-                self.drop("the peer ends it")
+        if answer is None:
+            self._wait_for_the_rest()
+            return
+        self._answer.set_result(answer)
+        self._stop_waiting()
+        assert self._transport is not None
+        if self._parser.has_more:
+            _note_unasked()
+        if not self._parser.keeps_alive or self._transport.get_write_buffer_size():
+            self.drop("the peer wants no more of it")
+
+    def _wait_for_the_rest(self) -> None:
+        if self._patience is None:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(REST, self.drop, "the answer stopped in the middle")
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def pause_writing(self) -> None:
         self._room = asyncio.get_running_loop().create_future()

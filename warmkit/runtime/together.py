@@ -99,6 +99,9 @@ class Pollers:
                 if not self._stopping:
                     raise
                 return
+            except ApiGoneError as gone:
+                _log.error("a poller ends: %s", gone)
+                raise
             finally:
                 self._polling.discard(polling)
             await self._take_turn(api, received)

@@ -83,7 +83,12 @@ def test_everything_that_the_platform_says_of_an_invocation_is_there():
     ids=repr,
 )
 def test_what_is_no_invocation_is_logged_and_asked_for_again(first, caplog):
-    assert talk(take, first, event("id-2")).request_id == "id-2"
+    """On a new connection: what else came on the old one would be taken for an answer."""
+
+    async def scenario(api, platform):
+        return (await api.next()).request_id, platform.connections
+
+    assert talk(scenario, first, event("id-2")) == ("id-2", 2)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 

@@ -9,9 +9,9 @@ import threading
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lambda_platform import Cut, Platform, answer, until
+from lambda_platform import Cut, Platform, answer, event, until
 
-from warmkit.runtime import http
+from warmkit.runtime import http, lines
 from warmkit.runtime.http import ExchangeError, Parser, Request
 from warmkit.runtime.lines import BlockingLine, LoopLine, at_once
 
@@ -337,6 +337,98 @@ def test_a_blocking_line_that_had_a_limit_waits_without_one_however_long():
         real, pipe._socket = pipe._socket, Socket()
         assert there.exchange().body == b"2"
         assert waits
+
+
+@pytest.mark.parametrize("kind", [BlockingLine, LoopLine])
+@pytest.mark.parametrize("said", [[event("id")[:30]], [event("id")[:-1]], DRIP])
+def test_an_answer_that_has_begun_must_end(kind, said, monkeypatch):
+    """Its beginning has no limit, as the environment may be frozen; what was begun is on its way."""
+    monkeypatch.setattr(lines, "REST", 0.05)
+    with Elsewhere(said, answer(body=b"2")) as there:
+        line = kind(there.platform.address)
+
+        async def scenario():
+            with pytest.raises(OSError, match="the answer stopped in the middle"):
+                await line.exchange(GET)
+            body = (await line.exchange(GET)).body
+            line.close()
+            return body
+
+        assert asyncio.run(scenario()) == b"2"
+
+
+@pytest.mark.parametrize("kind", [BlockingLine, LoopLine])
+def test_an_answer_that_comes_before_the_end_of_the_request_is_taken(kind, caplog):
+    """The peer reads no more of it then, so nothing else can be sent on that connection."""
+    with socket.create_server(("127.0.0.1", 0)) as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line = kind(f"127.0.0.1:{peer.getsockname()[1]}")
+
+        def refuse():
+            for said in (b"413 Large", b"200 Fine"):
+                connection, _ = peer.accept()
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 " + said + b"\r\nContent-Length: 0\r\n\r\n")
+                if kind is BlockingLine:  # the other one reads while it sends
+                    connection.close()
+                else:
+                    kept.append(connection)
+
+        async def scenario():
+            large = await line.exchange(Request("POST", "/x", {}, bytes(1 << 24)), limit=30)
+            other = await line.exchange(GET)
+            line.close()
+            return large.status, other.status
+
+        kept = []
+        refusing = threading.Thread(target=refuse)
+        refusing.start()
+        assert asyncio.run(scenario()) == (413, 200)
+        refusing.join()
+        for connection in kept:
+            connection.close()
+
+
+@pytest.mark.parametrize("kind", [BlockingLine, LoopLine])
+@pytest.mark.parametrize("when", ["at once", "later"])
+def test_what_is_said_unasked_is_logged_and_an_end_is_not(kind, when, caplog):
+    taken, fine = threading.Event(), answer(body=b"1")
+
+    def speak():
+        for more in (b"HTTP/1.1 2", b"", b""):
+            connection, _ = peer.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(fine + more if when == "at once" else fine)
+                taken.wait()
+                taken.clear()
+                if more and when == "later":
+                    connection.sendall(more)
+                    with contextlib.suppress(OSError):
+                        connection.recv(1)  # until it is dropped
+
+    async def noticed(line):
+        taken.set()
+        if kind is LoopLine:
+            await until(lambda: line._wire.is_over)
+        elif line._pipe is not None:
+            select.select([line._pipe._socket], [], [])
+
+    async def scenario():
+        line = kind(f"127.0.0.1:{peer.getsockname()[1]}")
+        for _ in range(3):
+            await line.exchange(GET)
+            await noticed(line)
+        line.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as peer:
+        speaking = threading.Thread(target=speak)
+        speaking.start()
+        asyncio.run(scenario())
+        speaking.join()
+    assert [record.message.partition(":")[0] for record in caplog.records] == [
+        "the platform spoke unasked"
+    ]
 
 
 def test_a_large_request_is_sent_whole_to_a_peer_that_reads_slowly():
