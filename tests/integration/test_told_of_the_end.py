@@ -205,6 +205,16 @@ def test_a_handler_of_the_users_may_exit(told, runtime, where):
     assert platform.output.count("closed") == 1
 
 
+@under(IN_C)
+def test_a_handler_of_the_users_that_fails_in_another_thread_spoils_nothing(told, runtime):
+    platform = told(runtime, "with_what_is_on_its_way", USERS_HANDLER="before", FAILS="1")
+    served(platform)
+    assert platform.end().status == 0
+    assert platform.output[:2] == ["closed", "the user's handler is called"]
+    assert "signal only works in main thread" in "".join(platform.output)
+    assert platform.output[-1].endswith("kept until the end")  # AWS's runtime ends no line
+
+
 @under(IN_C, OURS)
 def test_a_loop_that_handles_signals_is_told_of_them_and_so_is_the_end(told, runtime):
     platform = told(runtime, "with_a_signal_handler")

@@ -217,8 +217,12 @@ class Ending:
         if signal.getsignal(number) is not self._handler:  # nobody knows when that one is done
             threading.Event().wait(_left(ends - LAST))
             return
-        with suppress(SystemExit):  # as good as done
+        try:
             self._let_theirs(number, None)
+        except SystemExit:
+            pass  # we are about to
+        except Exception:  # noqa: BLE001  a stranger's
+            _log.exception("somebody's own handler of the signal failed")
         self._theirs_over.wait(_left(ends - LAST))
 
 
