@@ -136,7 +136,7 @@ def test_a_call_that_finishes_in_time_is_answered_and_a_second_signal_changes_no
 ):
     platform = told(runtime, "that_finishes")
     platform.invoke("go")
-    assert platform.posted.get(timeout=60) == ("response", b'"finished"')
+    assert platform.posted.get(timeout=60) == ("response", b'"%s"' % (b"finished" * 500_000))
     assert platform.exit().status == 0
     assert platform.output == ["closed"]
 
