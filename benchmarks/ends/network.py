@@ -64,7 +64,9 @@ class Network:
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(self._database)
-                self._sockets += [client, server]
+                for end in (client, server):
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    self._sockets.append(end)
                 self._start(self._ask, client, server)
                 self._start(self._answer, server, client)
 

@@ -136,7 +136,7 @@ def test_a_call_that_finishes_in_time_is_answered_and_a_second_signal_changes_no
 ):
     platform = told(runtime, "that_finishes")
     platform.invoke("go")
-    assert platform.posted.get(timeout=60) == ("response", b'"finished"')
+    assert platform.posted.get(timeout=60) == ("response", b'"%s"' % (b"finished" * 500_000))
     assert platform.exit().status == 0
     assert platform.output == ["closed"]
 
@@ -203,6 +203,16 @@ def test_a_handler_of_the_users_may_exit(told, runtime, where):
     served(platform)
     assert platform.end().status in {0, 3}
     assert platform.output.count("closed") == 1
+
+
+@under(IN_C)
+def test_a_handler_of_the_users_that_fails_in_another_thread_spoils_nothing(told, runtime):
+    platform = told(runtime, "with_what_is_on_its_way", USERS_HANDLER="before", FAILS="1")
+    served(platform)
+    assert platform.end().status == 0
+    assert platform.output[:2] == ["closed", "the user's handler is called"]
+    assert "signal only works in main thread" in "".join(platform.output)
+    assert platform.output[-1].endswith("kept until the end")  # AWS's runtime ends no line
 
 
 @under(IN_C, OURS)

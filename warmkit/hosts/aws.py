@@ -15,6 +15,9 @@ from warmkit.hosts.loop import cancel_what_runs, close_everything, is_inside_a_l
 from warmkit.hosts.platform import initialization, starts_in_init
 from warmkit.resource import Resource
 
+POSTING = 0.02
+"""Seconds in which AWS's runtime posts an answer. When it has done so, nobody is told."""
+
 _log = logging.getLogger("warmkit")
 _done: set[str] = set()
 
@@ -43,7 +46,7 @@ def _arrange_for_the_end() -> None:
     _done.add("registered")
     if register(os.environ["AWS_LAMBDA_RUNTIME_API"]) == "unreachable":
         return  # a test, or a script
-    end = ending.Ending(close_everything)
+    end = ending.Ending(close_everything, posting=POSTING)
     end.when_announced(cut=cancel_what_runs)
     try:
         end.listen(signal.SIGTERM)

@@ -48,14 +48,16 @@ class Ending:
 
     Args:
         close: Closes everything, within so many seconds.
+        posting: Seconds for the host to send the answer of a call that has finished in time.
 
     Attributes:
         announced: A signal has come; whatever begins now, waits for the exit.
     """
 
-    def __init__(self, close: Callable[[float], None]) -> None:
+    def __init__(self, close: Callable[[float], None], *, posting: float = 0.0) -> None:
         self.announced = False
         self._close = close
+        self._posting = posting
         self._stop: Callable[[], object] = _nothing
         self._cut: Callable[[], bool] = _nothing
         self._main: int | None = threading.get_ident()
@@ -192,17 +194,23 @@ class Ending:
     def _end(self, number: int, ends: float, over: threading.Event) -> None:
         try:
             self._stop()
-            if self._depth and not self._idle.wait(FINISH):
-                self._cut_short = True
-                if not self._cut():
-                    self._interrupt(number)
-                self._idle.wait(FINISH)
+            serving = self._depth > 0
+            if serving and not self._idle.wait(FINISH):
+                self._cut_off(number)
             self._close(_left(ends))
             self._wait_for_theirs(number, ends)
+            if serving and not self._cut_short:
+                threading.Event().wait(min(self._posting, _left(ends - LAST)))
             _flush()
         except BaseException as error:  # noqa: BLE001  the process ends, whatever happens
             _log.error("the environment did not end in order: %r", error)
         over.set()
+
+    def _cut_off(self, number: int) -> None:
+        self._cut_short = True
+        if not self._cut():
+            self._interrupt(number)
+        self._idle.wait(FINISH)
 
     def _interrupt(self, number: int) -> None:
         """Raises `EndedError` in the main thread, also where that waits in a system call.
@@ -217,8 +225,12 @@ class Ending:
         if signal.getsignal(number) is not self._handler:  # nobody knows when that one is done
             threading.Event().wait(_left(ends - LAST))
             return
-        with suppress(SystemExit):  # as good as done
+        try:
             self._let_theirs(number, None)
+        except SystemExit:
+            pass  # we are about to
+        except Exception:  # noqa: BLE001  a stranger's
+            _log.exception("somebody's own handler of the signal failed")
         self._theirs_over.wait(_left(ends - LAST))
 
 

@@ -212,7 +212,10 @@ def heard_by(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> boo
         call()
         heard.set()
 
-    loop.call_soon_threadsafe(calling)
+    try:
+        loop.call_soon_threadsafe(calling)
+    except RuntimeError:  # it is closed
+        return False
     return heard.wait(HEARING)
 
 
