@@ -6,7 +6,7 @@ It knows awaitables and seconds, not invocations. Loaded with the first such wor
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from contextvars import Context
+from contextvars import Context, ContextVar
 from typing import NamedTuple
 
 _log = logging.getLogger("warmkit")
@@ -26,6 +26,22 @@ class Work(NamedTuple):
     limit: float
     seconds_left: Callable[[], float | None]
     variables: Context
+
+
+class Afterwards:
+    """What one invocation leaves to be done once its response is given.
+
+    Args:
+        seconds_left: Returns what is left of the invocation; None: no limit.
+    """
+
+    def __init__(self, seconds_left: Callable[[], float | None]) -> None:
+        self.seconds_left = seconds_left
+        self.works: list[Work] = []
+
+
+afterwards: ContextVar[Afterwards | None] = ContextVar("warmkit_afterwards", default=None)
+"""Set by a host that answers before it settles; elsewhere the environment keeps what is to be done."""
 
 
 async def finish(works: Iterable[Work], *, seconds: float | None = None) -> None:

@@ -29,6 +29,15 @@ class Reading(NamedTuple):
     boot: float
 
 
+MARGIN = 0.05
+"""Seconds of an invocation that waiting for resources leaves over, so that its failure can still be told."""
+
+DEADLINE_MARGIN = 0.5
+"""Seconds between the end of a handler and that of its environment: to roll back, to answer, to send spans."""
+
+SHARE = 0.1
+"""No more than this part of what is left is ever kept back."""
+
 _new: Any = vars(tuple)[
     "__new__"
 ]  # twice on every invocation, at a third of the cost of calling Reading
@@ -145,3 +154,9 @@ async def outlast(
             if not done:
                 break
     return cancelled
+
+
+def own_time(left: float, margin: float) -> tuple[float, float]:
+    """Returns the handler's own time, and the margin that follows it: never more than `SHARE` of what is left."""
+    margin = min(margin, left * SHARE)
+    return left - margin, margin

@@ -6,6 +6,7 @@ It knows tasks and seconds, not handlers. Loaded with the first invocation that 
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from warmkit.errors import DeadlineError
 
@@ -75,6 +76,17 @@ class Deadlines:
         left = [guard.ends for guard in waiting if not guard.struck]
         if left:
             self._set(min(left))
+
+
+_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Deadlines] = WeakKeyDictionary()
+
+
+def deadlines_of(loop: asyncio.AbstractEventLoop) -> Deadlines:
+    """Returns a loop's deadlines, made on first use."""
+    found = _by_loop.get(loop)
+    if found is None:
+        found = _by_loop.setdefault(loop, Deadlines(loop))
+    return found
 
 
 class _Guard:

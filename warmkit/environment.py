@@ -276,10 +276,10 @@ class Environment:
     def deadlines(self) -> "Deadlines":
         """What ends invocations in its loop that run out of time."""
         if self._deadlines is None:
-            from warmkit.deadline import Deadlines  # with the first invocation that has a deadline
+            from warmkit.deadline import deadlines_of  # with the first invocation that has one
 
             assert self._loop is not None, "an invocation has joined it to one"
-            self._deadlines = Deadlines(self._loop)
+            self._deadlines = deadlines_of(self._loop)
         return self._deadlines
 
     def join(self, loop: asyncio.AbstractEventLoop, context: Context | None = None) -> None:

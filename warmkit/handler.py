@@ -10,13 +10,14 @@ from contextvars import Context, copy_context
 from functools import partial, update_wrapper
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
+from warmkit.clock import DEADLINE_MARGIN
 from warmkit.environment import BUDGET, Environment, current_environment, current_lease
 from warmkit.errors import DefinitionError, UsageError
 from warmkit.events import Observer
 from warmkit.graph import Graph, wire
 from warmkit.inject import Need, Wants, read_handler
 from warmkit.resource import Resource, is_lasting, is_resource
-from warmkit.visit import DEADLINE_MARGIN, Visit
+from warmkit.visit import Visit
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -100,9 +101,9 @@ class WarmHandler(Generic[R]):
     @property
     def environment(self) -> Environment:
         """The environment that the next invocation from here is served by."""
-        from warmkit.hosts import loop
+        from warmkit.hosts import serving
 
-        return loop.environment_here()
+        return serving.environment_here()
 
     def __call__(self, event: object, context: object = None) -> R:
         """Serves one invocation for a synchronous host, and returns what the handler returns.
@@ -124,7 +125,7 @@ class WarmHandler(Generic[R]):
         if self.is_stream:
             raise self._yields()
         if self._serve is None:
-            from warmkit.hosts.loop import server  # not before a synchronous host calls
+            from warmkit.hosts.serving import server  # not before a synchronous host calls
 
             self._serve = server()
         result: R = self._serve(self, event, context)
@@ -143,9 +144,9 @@ class WarmHandler(Generic[R]):
             InsideLoopError: An event loop runs in this thread.
             TeardownError: Some resources did not close; all others did.
         """
-        from warmkit.hosts import loop
+        from warmkit.hosts import serving
 
-        loop.close_from_outside(self, budget)
+        serving.close_from_outside(self, budget)
 
     async def invoke(self, event: object, context: object = None) -> R:
         """Serves one invocation in the running loop. A plain `def` runs in a worker thread.

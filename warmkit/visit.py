@@ -5,12 +5,12 @@ It knows environments, and nothing of the function that is called.
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextvars import ContextVar, copy_context
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from contextvars import copy_context
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from warmkit.clock import Within, gap
+from warmkit.clock import MARGIN, Within, gap, own_time
 from warmkit.environment import Environment, current_lease
 from warmkit.errors import CloseError, StartError, UsageError
 from warmkit.events import Call, Event, EventKind, Observer, tell
@@ -19,35 +19,10 @@ from warmkit.lease import AnyResource, Lease
 from warmkit.life import Life, begin
 from warmkit.resource import is_lasting, is_resource
 
-if TYPE_CHECKING:
-    from warmkit.afterwards import Work
-
 T = TypeVar("T")
-
-MARGIN = 0.05
-"""Seconds of an invocation that waiting for resources leaves over, so that its failure can still be told."""
-
-DEADLINE_MARGIN = 0.5
-"""Seconds between the end of a handler and that of its environment: to roll back, to answer, to send spans."""
-
-SHARE = 0.1
-"""No more than this part of what is left is ever kept back."""
-
 
 AFTER = 1.0
 """Seconds that work after the response may take, unless it says otherwise."""
-
-
-class Afterwards:
-    """What one invocation leaves to be done once its response is given.
-
-    Args:
-        seconds_left: Returns what is left of the invocation; None: no limit.
-    """
-
-    def __init__(self, seconds_left: Callable[[], float | None]) -> None:
-        self.seconds_left = seconds_left
-        self.works: list[Work] = []
 
 
 class Visit(Lease):
@@ -301,12 +276,6 @@ class Visit(Lease):
             tell(self.live.observers, event)
 
 
-def own_time(left: float, margin: float) -> tuple[float, float]:
-    """Returns the handler's own time, and the margin that follows it: never more than `SHARE` of what is left."""
-    margin = min(margin, left * SHARE)
-    return left - margin, margin
-
-
 def _over(resource: AnyResource) -> UsageError:
     return UsageError(
         f"resource {resource.name!r} ends with its invocation, which is over.\n"
@@ -326,9 +295,6 @@ def _is_interruption(error: BaseException) -> bool:
 
 
 # -- after the response
-
-afterwards: ContextVar[Afterwards | None] = ContextVar("warmkit_afterwards", default=None)
-"""Set by a host that answers before it settles; elsewhere the environment keeps what is to be done."""
 
 
 def after_response(work: Awaitable[object], *, limit: float = AFTER) -> None:
@@ -352,6 +318,8 @@ def after_response(work: Awaitable[object], *, limit: float = AFTER) -> None:
     Raises:
         UsageError: It is nothing to await, the limit is no number of seconds, or no invocation is being served here.
     """
+    from warmkit.afterwards import Work, afterwards
+
     problem = _unfit(work, limit)
     owner = afterwards.get()
     lease = current_lease.get()
@@ -361,8 +329,6 @@ def after_response(work: Awaitable[object], *, limit: float = AFTER) -> None:
         if inspect.iscoroutine(work):
             work.close()
         raise UsageError(problem)
-    from warmkit.afterwards import Work
-
     if owner is not None:
         owner.works.append(Work(work, limit, owner.seconds_left, copy_context()))
     elif isinstance(lease, Visit):

@@ -6,8 +6,8 @@ import math
 import pytest
 
 from warmkit import DeadlineError, DefinitionError, resource, warm_handler
+from warmkit.clock import DEADLINE_MARGIN
 from warmkit.testing import HANG, FakeResource
-from warmkit.visit import DEADLINE_MARGIN
 
 
 class Context:

@@ -11,8 +11,9 @@ from warmkit.environment import default_environment
 from warmkit.events import Observer
 from warmkit.hosts import ending
 from warmkit.hosts.extension import register
-from warmkit.hosts.loop import cancel_what_runs, close_everything, is_inside_a_loop, persistent_loop
+from warmkit.hosts.loop import cancel_what_runs, is_inside_a_loop, persistent_loop
 from warmkit.hosts.platform import initialization, starts_in_init
+from warmkit.hosts.serving import close_everything
 from warmkit.resource import Resource
 
 POSTING = 0.02

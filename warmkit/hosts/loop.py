@@ -1,6 +1,6 @@
 """The persistent loop: one event loop for the life of the process, for hosts that call synchronously.
 
-It runs only while a call is being served. Which environment a synchronous call is for is decided here too.
+It runs only while a call is being served. It knows nothing of environments but that they are closed before it is.
 """
 
 from __future__ import annotations
@@ -9,30 +9,15 @@ import asyncio
 import atexit
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Sized
-from concurrent import futures
 from contextlib import suppress
 from contextvars import Context
-from functools import partial
-from typing import Any, Protocol, TypeVar, cast
-
-from warmkit.clock import SystemClock
-from warmkit.environment import (
-    Environment,
-    current_environment,
-    default_environment,
-    entered_environment,
-    living_environments,
-    running_default,
-)
-from warmkit.errors import EnvironmentClosedError, InsideLoopError
-from warmkit.hosts import ending
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
-R_co = TypeVar("R_co", covariant=True)
 _log = logging.getLogger("warmkit")
-_clock = SystemClock()
 
 LEFT = 0.25
 """Seconds for tasks that were left behind to note that the loop ends."""
@@ -41,28 +26,6 @@ _running_loop = asyncio._get_running_loop  # noqa: SLF001  for event loops' own 
 
 HEARING = 0.02
 """Seconds after which a loop that has not turned is taken to be held by somebody's blocking code."""
-
-LOOK = 0.1
-"""Seconds after which a thread that waits for another one's loop looks whether that still exists."""
-
-
-class Served(Protocol[R_co]):
-    """What a host needs of a handler."""
-
-    is_async: bool
-    __name__: str
-
-    def invoke_in(
-        self, environment: Environment, event: object, context: object
-    ) -> Coroutine[Any, Any, R_co]:
-        """Serves one invocation in the environment's loop, which runs."""
-        ...
-
-    def call_beside(
-        self, environment: Environment, event: object, context: object, host: Any
-    ) -> R_co:
-        """Serves one invocation of a plain `def`, while no loop runs."""
-        ...
 
 
 class PersistentLoop:
@@ -88,7 +51,7 @@ class PersistentLoop:
     def run(self, work: Coroutine[Any, Any, T], *, context: Context | None = None) -> T:
         """Runs a coroutine to its end, with the context variables of the context, and returns its result."""
         if not self._driver.acquire(False):
-            return self._follow(work if context is None else _within(context, work))
+            return self._follow(work if context is None else within(context, work))
         self.driven_by = threading.get_ident()
         task: asyncio.Task[T] | None = None
         try:
@@ -144,14 +107,14 @@ class PersistentLoop:
     def step(self, function: Callable[[], T]) -> T:
         """Calls a function while the loop does nothing else: at once where it stands still, else on it."""
         if not self._take_the_wheel():
-            return self._follow(_call(function))
+            return self._follow(called(function))
         try:
             return function()
         finally:
             self._hand_over()
 
     def _follow(self, work: Coroutine[Any, Any, T]) -> T:
-        future = asyncio.run_coroutine_threadsafe(_contained(work), self.loop)
+        future = asyncio.run_coroutine_threadsafe(contained(work), self.loop)
         future.add_done_callback(self._announce)
         with self._changed:
             self._followers += 1  # before the driver is looked at: see _hand_over
@@ -164,7 +127,7 @@ class PersistentLoop:
                         self.loop.run_until_complete(_ended(future))
                     finally:
                         self._hand_over()
-            return _opened(future.result())
+            return opened(future.result())
         except BaseException:
             future.cancel()
             raise
@@ -195,13 +158,18 @@ class PersistentLoop:
         if self.loop.is_closed():
             return
         try:
-            self.run(default_environment(self.loop).aclose())
+            self._close_environment()
             self.run(_cancel_what_is_left())
             self.run(self.loop.shutdown_asyncgens())
         except Exception:  # noqa: BLE001  the interpreter is exiting: told, not raised
             _log.exception("the environment did not close in order")
         finally:
             self.loop.close()
+
+    def _close_environment(self) -> None:
+        module = sys.modules.get("warmkit.environment")  # who has not loaded it has none
+        if module is not None:
+            self.run(module.default_environment(self.loop).aclose())
 
 
 def heard_by(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> bool:
@@ -219,7 +187,7 @@ def heard_by(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> boo
     return heard.wait(HEARING)
 
 
-async def _contained(work: Coroutine[Any, Any, T]) -> T | BaseException:
+async def contained(work: Coroutine[Any, Any, T]) -> T | BaseException:
     """An exit is for the thread that asked, not for the one that happens to drive the loop."""
     try:
         return await work
@@ -232,7 +200,8 @@ async def _contained(work: Coroutine[Any, Any, T]) -> T | BaseException:
         return error
 
 
-def _opened(result: T | BaseException) -> T:
+def opened(result: T | BaseException) -> T:
+    """Returns what `contained` made of a result, or raises it."""
     if isinstance(result, KeyboardInterrupt | SystemExit | asyncio.CancelledError):
         raise result
     return cast("T", result)
@@ -246,11 +215,13 @@ async def _cancel_what_is_left() -> None:
         await asyncio.wait(left, timeout=LEFT)
 
 
-async def _within(context: Context, work: Coroutine[Any, Any, T]) -> T:
+async def within(context: Context, work: Coroutine[Any, Any, T]) -> T:
+    """Awaits with other context variables."""
     return await asyncio.create_task(work, context=context)
 
 
-async def _call(function: Callable[[], T]) -> T:
+async def called(function: Callable[[], T]) -> T:
+    """Calls a function on the loop."""
     return function()
 
 
@@ -290,135 +261,9 @@ def _start_anew_in_child() -> None:
 os.register_at_fork(after_in_child=_start_anew_in_child)
 
 
-class RemoteLoop:
-    """The running loop of another thread, as a host for calls from this one.
-
-    Args:
-        environment: Whose loop it is.
-        loop: That loop.
-    """
-
-    def __init__(self, environment: Environment, loop: asyncio.AbstractEventLoop) -> None:
-        self._environment = environment
-        self._loop = loop
-
-    def run(self, work: Coroutine[Any, Any, T], *, context: Context | None = None) -> T:
-        """Runs a coroutine on the loop and returns its result.
-
-        Raises:
-            EnvironmentClosedError: The loop ended first.
-        """
-        inner = work if context is None else _within(context, work)
-        try:
-            future = asyncio.run_coroutine_threadsafe(_contained(inner), self._loop)
-        except RuntimeError as error:  # it is closed
-            work.close()
-            raise self._ended() from error
-        while not futures.wait([future], timeout=LOOK).done:
-            if self._loop.is_closed():  # what it had not begun yet, it will never begin
-                raise self._ended()
-        try:
-            return _opened(future.result())
-        except futures.CancelledError:  # by whoever ends the loop: nobody else has the task
-            raise self._ended() from None
-
-    def step(self, function: Callable[[], T]) -> T:
-        """Calls a function on the loop."""
-        return self.run(_call(function))
-
-    def _ended(self) -> EnvironmentClosedError:
-        reason = "ended with its event loop, while another thread was calling"
-        return EnvironmentClosedError(self._environment.id, reason)
-
-
-def serve(handler: Served[T], event: object, context: object) -> T:
-    """Serves one invocation for a synchronous caller.
-
-    Raises:
-        InsideLoopError: An event loop runs in this thread.
-    """
-    if _running_loop() is not None:
-        raise InsideLoopError(handler.__name__)
-    elsewhere = _environment_elsewhere()
-    if elsewhere is not None and elsewhere.loop is not None:
-        remote = RemoteLoop(elsewhere, elsewhere.loop)
-        if handler.is_async:
-            return remote.run(handler.invoke_in(elsewhere, event, context))
-        return handler.call_beside(elsewhere, event, context, remote)
-    host = persistent_loop()
-    if host.driven_by == threading.get_ident():  # an observer, or a probe
-        raise InsideLoopError(handler.__name__)
-    environment = default_environment(host.loop)
-    try:
-        if handler.is_async:
-            return host.run(handler.invoke_in(environment, event, context))
-        return handler.call_beside(environment, event, context, host)
-    finally:
-        if environment.live.unsettled:
-            host.run(environment.settle())
-
-
-def close_from_outside(handler: Served[object], budget: float) -> None:
-    """Closes the environment that synchronous calls from here are served by.
-
-    Raises:
-        InsideLoopError: An event loop runs in this thread.
-        TeardownError: Some resources did not close.
-    """
-    if _running_loop() is not None:
-        raise InsideLoopError(handler.__name__)
-    environment = _environment_elsewhere()
-    if environment is not None and environment.loop is not None:
-        RemoteLoop(environment, environment.loop).run(environment.aclose(budget))
-        return
-    host = persistent_loop()
-    host.run(default_environment(host.loop).aclose(budget))
-
-
-def is_inside_a_loop() -> bool:
-    """Whether an event loop runs in this thread."""
-    return _running_loop() is not None
-
-
-def environment_here() -> Environment:
-    """Returns the environment that an invocation from here is served by."""
-    if _running_loop() is not None:
-        return current_environment()
-    return _environment_elsewhere() or default_environment(persistent_loop().loop)
-
-
-def close_everything(seconds: float) -> None:
-    """Closes every environment of this process, from a thread that runs no loop, whoever runs theirs.
-
-    What goes wrong is logged: whoever calls this has to go on.
-
-    Args:
-        seconds: For all of them.
-    """
-    ends = _clock.read().monotonic + seconds
-    left = sorted(living_environments(), key=_is_running)  # one that does not turn keeps us waiting
-    for number, environment in enumerate(left):
-        share = (ends - _clock.read().monotonic) / (len(left) - number)
-        try:
-            _close_where_it_lives(environment, max(0.0, share))
-        except Exception as error:  # noqa: BLE001  see above
-            _log.error("the environment did not close in order: %s", error)
-
-
-def _close_where_it_lives(environment: Environment, seconds: float) -> None:
-    loop = environment.loop
-    assert loop is not None, "it lives since a loop used it"
-    closing = environment.aclose(seconds)
-    if _kept and loop is _kept[0].loop:
-        _kept[0].run(closing)
-    elif loop.is_running():
-        RemoteLoop(environment, loop).run(closing)
-    else:  # a synchronous caller's own, who is elsewhere
-        loop.run_until_complete(closing)
-
-
-def _is_running(environment: Environment) -> bool:
-    return environment.loop is not None and environment.loop.is_running()
+def kept_loop() -> PersistentLoop | None:
+    """Returns this process's loop, if it has been used."""
+    return _kept[0] if _kept else None
 
 
 def cancel_what_runs() -> bool:
@@ -426,16 +271,6 @@ def cancel_what_runs() -> bool:
     return bool(_kept) and _kept[0].cancel()
 
 
-def server() -> Callable[..., Any]:
-    """Returns what serves synchronous calls in this process: where the end is announced, it can cut them short."""
-    end = ending.current()
-    call: Callable[..., Any] = serve
-    return call if end is None else partial(end.during, call)
-
-
-def _environment_elsewhere() -> Environment | None:
-    """Returns the environment of a loop that runs in another thread, if one is meant."""
-    environment = entered_environment() or running_default()
-    if environment is None or environment.loop is None or not environment.loop.is_running():
-        return None
-    return None if _kept and environment.loop is _kept[0].loop else environment
+def is_inside_a_loop() -> bool:
+    """Whether an event loop runs in this thread."""
+    return _running_loop() is not None

@@ -6,11 +6,12 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from warmkit.environment import current_environment
 from warmkit.errors import UsageError
-from warmkit.resource import Resource
+
+if TYPE_CHECKING:
+    from warmkit.resource import Resource
 
 _NOBODY_WAITS = ("provisioned-concurrency", "lambda-managed-instances", "snap-start")
 
@@ -48,6 +49,8 @@ def identity() -> Identity:
     Raises:
         RuntimeError: No event loop is running.
     """
+    from warmkit.environment import current_environment  # a plain function has none
+
     return Identity(os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""), current_environment().id)
 
 

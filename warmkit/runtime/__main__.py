@@ -18,7 +18,6 @@ from warmkit.hosts.extension import register
 from warmkit.hosts.loop import (
     PersistentLoop,
     cancel_what_runs,
-    close_everything,
     heard_by,
     persistent_loop,
 )
@@ -45,11 +44,18 @@ def main(arguments: list[str]) -> NoReturn:
             "  Write: python -m warmkit.runtime module.handler"
         )
     paths.set_up()
-    ending = Ending(close_everything)
+    ending = Ending(_close_everything)
     ending.when_announced(cut=cancel_what_runs)
     ending.listen(signal.SIGTERM, signal.SIGINT)
     host = persistent_loop()  # before asyncio may log that it is made
     ending.leave(_live(address, name, set_up(), host, ending))
+
+
+def _close_everything(seconds: float) -> None:
+    if "warmkit.environment" in sys.modules:  # else there is nothing to close
+        from warmkit.hosts.serving import close_everything
+
+        close_everything(seconds)
 
 
 def _live(address: str, name: str, log: Log, host: PersistentLoop, ending: Ending) -> int:

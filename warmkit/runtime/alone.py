@@ -5,13 +5,12 @@ less than an event loop. A plain function runs in the main thread, as under AWS'
 """
 
 import inspect
+import sys
 from collections.abc import Awaitable, Coroutine
 from contextvars import Context as Variables
 from types import CoroutineType
 from typing import Any, cast
 
-from warmkit.environment import default_environment
-from warmkit.handler import WarmHandler
 from warmkit.hosts.alarm import Alarm
 from warmkit.hosts.ending import EndedError, Ending
 from warmkit.hosts.loop import PersistentLoop
@@ -29,7 +28,7 @@ from warmkit.runtime.invocation import (
     variables_of,
     write,
 )
-from warmkit.runtime.kinds import in_time, is_async, time_of
+from warmkit.runtime.kinds import in_time, is_async, is_warm, time_of
 from warmkit.runtime.lines import at_once
 from warmkit.runtime.protocol import Received
 
@@ -54,7 +53,7 @@ class Turns:
         ending: Ending,
     ) -> None:
         self._handler = handler
-        self._is_warm = isinstance(handler, WarmHandler)
+        self._is_warm = is_warm(handler)
         self._is_async = is_async(handler)
         self._api = api
         self._tell = tell
@@ -73,8 +72,8 @@ class Turns:
 
     def _take_turn(self, received: Received) -> None:
         self._serve(received)
-        environment = default_environment(self._host.loop)
-        if environment.live.unsettled:
+        environment = _environment(self._host)
+        if environment is not None and environment.live.unsettled:
             self._host.run(environment.settle())
 
     def _serve(self, received: Received) -> None:
@@ -116,11 +115,17 @@ class Turns:
     def _call_warm(
         self, handler: Any, event: object, context: Context, variables: Variables
     ) -> object:
-        environment = default_environment(self._host.loop)
+        environment = _environment(self._host)
         if handler.is_async:
             work = handler.invoke_in(environment, event, context)
             return self._host.run(work, context=variables)
         return variables.run(handler.call_beside, environment, event, context, self._host)
+
+
+def _environment(host: PersistentLoop) -> Any:
+    """Returns the environment of the host's loop; None where nothing of warmkit's core is loaded."""
+    module = sys.modules.get("warmkit.environment")
+    return None if module is None else module.default_environment(host.loop)
 
 
 def _coroutine(work: Awaitable[Any]) -> Coroutine[Any, Any, Any]:

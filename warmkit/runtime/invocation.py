@@ -10,14 +10,14 @@ from contextvars import Context as Variables
 from contextvars import copy_context
 from typing import Any, NamedTuple, Protocol
 
-from warmkit.clock import SystemClock
+from warmkit.afterwards import Afterwards, afterwards, finish
+from warmkit.clock import MARGIN, SystemClock
 from warmkit.runtime import current
 from warmkit.runtime.context import Context
 from warmkit.runtime.failure import Failure, failure_of
 from warmkit.runtime.logs import flush
 from warmkit.runtime.marshal import read_event, write_result
 from warmkit.runtime.protocol import Received
-from warmkit.visit import MARGIN, Afterwards, afterwards
 
 _clock = SystemClock()
 
@@ -129,8 +129,6 @@ async def finish_after(variables: Variables) -> None:
     """Does what the handler left for after its response, which is given."""
     left = variables[afterwards]
     if left is not None and left.works:
-        from warmkit.afterwards import finish
-
         await finish(left.works)
 
 

@@ -2,15 +2,24 @@
 
 import asyncio
 import inspect
+import sys
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
-from warmkit.environment import default_environment
-from warmkit.handler import WarmHandler
+from warmkit.clock import DEADLINE_MARGIN, own_time
+from warmkit.deadline import deadlines_of
 from warmkit.runtime.context import Context
-from warmkit.visit import DEADLINE_MARGIN, own_time
+
+if TYPE_CHECKING:
+    from warmkit.handler import WarmHandler
 
 T = TypeVar("T")
+
+
+def is_warm(handler: object) -> "TypeGuard[WarmHandler[Any]]":
+    """Whether it is a `WarmHandler`. Loads nothing: whoever made one has loaded what it takes."""
+    module = sys.modules.get("warmkit.handler")
+    return module is not None and isinstance(handler, module.WarmHandler)
 
 
 def is_async(handler: Any) -> bool:
@@ -20,14 +29,14 @@ def is_async(handler: Any) -> bool:
 
 def streams(handler: Any) -> bool:
     """Whether a handler gives its response in chunks."""
-    if isinstance(handler, WarmHandler):
+    if is_warm(handler):
         return handler.is_stream
     return inspect.isasyncgenfunction(handler) or inspect.isasyncgenfunction(handler.__call__)
 
 
 def margin_of(handler: object) -> float | None:
     """Returns what a handler leaves of its time, in seconds; None: it may take all."""
-    return handler.deadline_margin if isinstance(handler, WarmHandler) else DEADLINE_MARGIN
+    return handler.deadline_margin if is_warm(handler) else DEADLINE_MARGIN
 
 
 def time_of(context: Context, margin: float = DEADLINE_MARGIN) -> tuple[float, float]:
@@ -44,4 +53,4 @@ def in_time(
     """Returns the work of an invocation as one that ends in its own time, with `DeadlineError`."""
     if margin is None:
         return work
-    return default_environment(loop).deadlines.within(*time_of(context, margin), work)
+    return deadlines_of(loop).within(*time_of(context, margin), work)

@@ -9,11 +9,10 @@ from contextlib import aclosing
 from contextvars import Context as Variables
 from typing import Any
 
-from warmkit.handler import WarmHandler
 from warmkit.runtime.context import Context
 from warmkit.runtime.failure import Failure, failure_of
 from warmkit.runtime.invocation import Api, Streamed, outcome_of, read
-from warmkit.runtime.kinds import in_time, margin_of
+from warmkit.runtime.kinds import in_time, is_warm, margin_of
 from warmkit.runtime.logs import flush
 from warmkit.runtime.protocol import Received
 
@@ -29,7 +28,7 @@ class Streaming:
     def __init__(self, handler: Callable[..., Any], serving: set[asyncio.Task[Any]]) -> None:
         self._margin = margin_of(handler)
         self._chunks: Callable[[Any, Context], AsyncGenerator[Any, None]] = (
-            handler.stream if isinstance(handler, WarmHandler) else handler
+            handler.stream if is_warm(handler) else handler
         )
         self._serving = serving
 

@@ -9,10 +9,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context as Variables
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from warmkit.environment import default_environment
-from warmkit.handler import WarmHandler
 from warmkit.hosts.threads import run_in_thread
 from warmkit.runtime.api import ApiGoneError
 from warmkit.runtime.context import Context
@@ -29,7 +28,7 @@ from warmkit.runtime.invocation import (
     variables_of,
     write,
 )
-from warmkit.runtime.kinds import in_time, is_async, streams
+from warmkit.runtime.kinds import in_time, is_async, is_warm, streams
 from warmkit.runtime.protocol import Received
 from warmkit.runtime.streaming import Streaming
 
@@ -155,9 +154,8 @@ async def _outcome(call: Call, received: Received) -> Written | Failure:
 
 def caller_of(handler: Any) -> Call:
     """Returns how a handler of any colour is called from a running loop."""
-    is_warm: bool = isinstance(handler, WarmHandler)
-    if is_warm:
-        return cast("Call", handler.invoke)
+    if is_warm(handler):
+        return handler.invoke
     if is_async(handler):
         return partial(_call_in_time, handler)
     return _in_thread(handler)

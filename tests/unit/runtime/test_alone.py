@@ -10,7 +10,8 @@ import pytest
 from warmkit import Invocation, warm_handler
 from warmkit.environment import default_environment
 from warmkit.hosts.ending import Ending
-from warmkit.hosts.loop import PersistentLoop, close_everything
+from warmkit.hosts.loop import PersistentLoop
+from warmkit.hosts.serving import close_everything
 from warmkit.runtime import current
 from warmkit.runtime.alone import Turns
 from warmkit.runtime.api import ApiGoneError
