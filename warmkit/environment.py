@@ -100,7 +100,7 @@ class Environment:
     """
 
     def __init__(self, *, observers: Iterable[Observer] = (), clock: Clock | None = None) -> None:
-        self.id = os.urandom(4).hex()
+        self.id = _new_id()
         self.clock: Clock = clock or SystemClock()
         self.live = LiveSet(self.id, self.clock, observers, self._close_with_loop)
         self.invocations = 0
@@ -231,6 +231,30 @@ class Environment:
         }
         return Statistics(self.id, self.invocations, resources)
 
+    # -- snapshots
+
+    async def before_snapshot(self) -> None:
+        """Closes what a snapshot of the process must not hold; the next use starts it anew.
+
+        What stays is what `snapshot=` says of each resource. Hosts await it when nothing is being served.
+
+        Raises:
+            TeardownError: Some did not close. They are out of use all the same, and all others did.
+        """
+        from warmkit.snapshot import close_for_snapshot
+
+        self.join(asyncio.get_running_loop())
+        _refuse_failures(await close_for_snapshot(self.live))
+
+    def after_restore(self) -> None:
+        """Makes it an environment of its own: others may have been restored from the same snapshot.
+
+        It gets another id and counts its invocations from one. What it kept is proven before its next use.
+        """
+        self.id = self.live.environment_id = _new_id()
+        self.invocations, self.idle_since, self.live.asks_at = 0, None, 0
+        self.distrust()
+
     # -- its life
 
     @property
@@ -334,15 +358,12 @@ class Environment:
         cancelled = await outlast([teardown])
         if cancelled is not None:
             raise cancelled
-        errors = teardown.result()
-        if errors:
-            names = ", ".join(sorted({error.resource for error in errors}))
-            raise TeardownError(f"these resources did not close: {names}", errors)
+        _refuse_failures(teardown.result())
 
     def _begin_teardown(self, budget: float) -> asyncio.Task[list[ResourceError]]:
         if self._teardown is None:
             self._teardown = asyncio.create_task(self._tear_down(budget), name="warmkit:teardown")
-            _registry.forget(self)
+            self._teardown.add_done_callback(lambda _: _registry.forget(self))
         return self._teardown
 
     async def _tear_down(self, budget: float) -> list[ResourceError]:
@@ -369,6 +390,20 @@ class Environment:
         """Ends it without touching anything that it holds."""
         self.live.abandon(reason)
         self._abandoned = True
+
+
+def _new_id() -> str:
+    """Returns an id from the kernel, whose generator differs in each copy of a snapshot.
+
+    Source: https://github.com/firecracker-microvm/firecracker/blob/main/docs/snapshotting/random-for-clones.md
+    """
+    return os.urandom(4).hex()
+
+
+def _refuse_failures(errors: list[ResourceError]) -> None:
+    if errors:
+        names = ", ".join(sorted({error.resource for error in errors}))
+        raise TeardownError(f"these resources did not close: {names}", errors)
 
 
 def _refuse_other(resource: object) -> None:
@@ -481,3 +516,8 @@ def running_default() -> Environment | None:
                 return None
             found = environment
     return found
+
+
+def living_environments() -> tuple[Environment, ...]:
+    """Returns those of this process that have been used, and are not closed."""
+    return tuple(item for item in _registry.living if not item.gone)

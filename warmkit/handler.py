@@ -14,7 +14,7 @@ from warmkit.environment import BUDGET, Environment, current_environment, curren
 from warmkit.errors import DefinitionError, UsageError
 from warmkit.events import Observer
 from warmkit.graph import Graph, wire
-from warmkit.inject import Wants, read_handler
+from warmkit.inject import Need, Wants, read_handler
 from warmkit.resource import Resource, is_lasting, is_resource
 from warmkit.visit import DEADLINE_MARGIN, Visit
 
@@ -57,6 +57,7 @@ class WarmHandler(Generic[R]):
         self.__name__: str = getattr(function, "__name__", type(function).__name__)
         self._function = function
         self._takes_context, needs = read_handler(function, resources)
+        self._needs = needs
         self._graph = wire(self._name, needs)
         if callable(observers):
             raise DefinitionError("observers takes a list of functions.\n  Write: observers=[...]")
@@ -73,14 +74,14 @@ class WarmHandler(Generic[R]):
         self.is_async = inspect.iscoroutinefunction(function)
         self.is_stream = inspect.isasyncgenfunction(function)
         if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # this import is the init phase
-            from warmkit.hosts import loop
+            from warmkit.hosts import aws
 
             asked_for = [
                 need.resource
                 for need in needs
                 if is_resource(need.resource) and need.resource.options.start == "eager"
             ]
-            loop.prewarm_in_init([*self._order, *filter(is_lasting, asked_for)], self._observers)
+            aws.begin([*self._order, *filter(is_lasting, asked_for)], self._observers)
 
     @property
     def _name(self) -> str:
@@ -90,6 +91,11 @@ class WarmHandler(Generic[R]):
     def graph(self) -> Graph:
         """The resources it needs, in the order in which they start."""
         return self._graph
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Its injected parameters, lazy ones among them."""
+        return self._needs
 
     @property
     def environment(self) -> Environment:
@@ -118,9 +124,9 @@ class WarmHandler(Generic[R]):
         if self.is_stream:
             raise self._yields()
         if self._serve is None:
-            from warmkit.hosts.loop import serve  # not before a synchronous host calls
+            from warmkit.hosts.loop import server  # not before a synchronous host calls
 
-            self._serve = serve
+            self._serve = server()
         result: R = self._serve(self, event, context)
         return result
 

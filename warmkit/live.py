@@ -65,6 +65,7 @@ class LiveSet:
         context: The context variables that slots run with.
         counters: Name and counters of each resource that was ever used.
         current: The current slot of each resource.
+        environment_id: Whose they are.
         ended: Why nothing can be started any more; empty: it can.
         settlers: Those of the observers that have something to let go of before a freeze.
         retired: Slots out of use whose closing nobody has waited for.
@@ -93,7 +94,7 @@ class LiveSet:
         self.retired: list[Slot] = []
         self.works: list[Work] = []
         self._groups: dict[object, Group] = {}
-        self._environment_id = environment_id
+        self.environment_id = environment_id
         self._alive: list[Slot] = []
         self._watch: asyncio.Task[None] | None = None
         self._on_loop_end = on_loop_end
@@ -336,7 +337,7 @@ class LiveSet:
             EnvironmentClosedError: The environment has ended.
         """
         if self.ended:
-            raise EnvironmentClosedError(self._environment_id, self.ended)
+            raise EnvironmentClosedError(self.environment_id, self.ended)
 
     def alive(self) -> list[Slot]:
         """Returns every slot that is not closed, current or not."""
@@ -366,9 +367,7 @@ class LiveSet:
         """Tells the observers; makes no event when there are none."""
         if self.observers:
             number = slot.invocation
-            event = Event(
-                kind, self._environment_id, number, slot.name, seconds, gap, reason, error
-            )
+            event = Event(kind, self.environment_id, number, slot.name, seconds, gap, reason, error)
             tell(self.observers, event)
 
     def retire(self, slot: Slot, reason: str, *, outlived: bool = False) -> None:

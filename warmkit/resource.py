@@ -39,6 +39,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 Scope: TypeAlias = Literal["environment", "invocation"]
 Start: TypeAlias = Literal["lazy", "eager", "auto"]
+Snapshot: TypeAlias = Literal["keep", "close", "auto"]
 Probe: TypeAlias = Callable[[T], bool]
 """Free and synchronous: True while the value looks alive."""
 Work: TypeAlias = Callable[[T], Awaitable[object] | None]
@@ -67,6 +68,7 @@ class Options(NamedTuple):
     max_age: float | None = None
     start: Start = "auto"
     enter: bool = True
+    snapshot: Snapshot = "auto"
 
 
 class Hooks(NamedTuple, Generic[T]):
@@ -283,6 +285,7 @@ def resource(  # type: ignore[overload-overlap]  # False is a bool too, and told
     expires_at: Expiry[Any] | None = None,
     start: Start = "auto",
     enter: Literal[False],
+    snapshot: Snapshot = "auto",
     **dependencies: Resource[Any],
 ) -> UnenteredDecorator: ...
 @overload
@@ -302,6 +305,7 @@ def resource(
     expires_at: Expiry[Any] | None = None,
     start: Start = "auto",
     enter: bool = True,
+    snapshot: Snapshot = "auto",
     **dependencies: Resource[Any],
 ) -> ResourceDecorator: ...
 
@@ -324,6 +328,7 @@ def resource(
     expires_at: Expiry[Any] | None = None,
     start: Start = "auto",
     enter: bool = True,
+    snapshot: Snapshot = "auto",
     **dependencies: Resource[Any],
 ) -> Resource[Any] | ResourceDecorator | UnenteredDecorator:
     """Declares a resource: decorates the function that makes it.
@@ -363,6 +368,9 @@ def resource(
         expires_at: `expires_at(value)` says when it must be rebuilt: Unix seconds or an aware datetime.
         start: "lazy": on first use. "eager": in the init phase. "auto": eager where nobody waits for init.
         enter: Whether a context manager that the factory returns is entered; False hands it out as it is.
+        snapshot: What SnapStart may clone. "close": closed before a snapshot is taken, and started anew after a restore.
+            "keep": kept, and proven before its next use. "auto": kept if there is nothing to close, and nothing says
+            that it can go stale. What is built on a closed value is closed with it.
         **dependencies: Resources for the factory's parameters, by name.
 
     Raises:
@@ -378,6 +386,7 @@ def resource(
         max_age,
         start,
         enter,
+        snapshot,
     )
     hooks: Hooks[Any] = Hooks(alive, check, refresh, expires_at)
 
@@ -400,7 +409,8 @@ def _refuse_wrong(factory: object, options: Options, hooks: Hooks[Any]) -> None:
     for kind, hook in zip(Hooks._fields, hooks, strict=True):
         if hook is not None:
             _refuse_uncallable(kind, hook)
-    for field, allowed in (("scope", get_args(Scope)), ("start", get_args(Start))):
+    for field, choice in (("scope", Scope), ("start", Start), ("snapshot", Snapshot)):
+        allowed = get_args(choice)
         if getattr(options, field) not in allowed:
             words = " or ".join(repr(word) for word in allowed)
             raise DefinitionError(f"{field} must be {words}, not {getattr(options, field)!r}")

@@ -63,6 +63,7 @@ class Slot:
     Attributes:
         invocation: The number of the invocation that has it started, checked or reused at the moment.
         built_on: The slots whose values its factory was given.
+        closes: The value has something to close.
         error: Why the last start, check or close failed.
         probe: The recipe's `alive`.
         trusted_for: Gap in seconds up to which only the probe is asked; negative: always ask for a verdict.
@@ -82,6 +83,7 @@ class Slot:
         "_task",
         "_work",
         "built_on",
+        "closes",
         "counters",
         "error",
         "expires",
@@ -117,6 +119,7 @@ class Slot:
         self.used = self.started = keeper.clock.read()
         self.expires: float | None = None
         self.suspect = False
+        self.closes = False
         self.error: ResourceError | None = None
         self.invocation: int | None = None
         self.built_on: tuple[Slot, ...] = ()
@@ -314,6 +317,7 @@ class Slot:
         now = self._keeper.clock.read()
         seconds = gap(self.started, now)
         self.started = self.used = now
+        self.closes = life.finish is not None
         self.expires = float("-inf") if self._born_old else life.expires
         self.counters.starts += 1
         self.counters.seconds += seconds

@@ -19,7 +19,7 @@ async def tear_down(slots: Iterable[Slot], *, budget: float) -> list[ResourceErr
     """Closes every slot once, in use or not.
 
     Args:
-        slots: All that is not closed yet.
+        slots: Which; what they are built on stays, if it is not among them.
         budget: Seconds for all of them. Each level gets an equal share of what is left.
 
     Returns:
@@ -65,10 +65,6 @@ def _dependents_first(slots: Iterable[Slot]) -> list[list[Slot]]:
             depth[slot] = 1 + max((visit(below) for below in slot.built_on), default=-1)
         return depth[slot]
 
-    for slot in slots:
-        visit(slot)
-    deepest = max(depth.values(), default=-1)
-    return [
-        [slot for slot, level in depth.items() if level == wanted]
-        for wanted in range(deepest, -1, -1)
-    ]
+    chosen = list(slots)
+    levels = sorted({visit(slot) for slot in chosen}, reverse=True)
+    return [[slot for slot in chosen if depth[slot] == level] for level in levels]

@@ -17,6 +17,7 @@ ROWS = [
     {"lease"},
     {"live", "teardown"},
     {"settle"},
+    {"snapshot"},
     {"environment"},
     {"hosts"},
     {"visit"},

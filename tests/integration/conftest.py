@@ -12,6 +12,7 @@ import pytest
 from emulator import Emulator
 from http_server import HttpServer
 from keep_alive import KeepAlive
+from managed import ManagedInstance
 from pooler import Pooler
 from valkey_server import ValkeyServer
 
@@ -22,7 +23,7 @@ from warmkit.local.s3_server import S3Server
 from warmkit.testing import Relay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from warmkit.testing import EventRecorder, VirtualClock
@@ -40,7 +41,23 @@ class StartEmulator(Protocol):
         task_root: Path,
         env: Mapping[str, str] | None = None,
         runtime: str = "awslambdaric",
+        command: Sequence[str | Path] | None = None,
+        extension: Path | None = None,
     ) -> Emulator: ...
+
+
+class StartInstance(Protocol):
+    """Starts a managed instance that ends with the test."""
+
+    def __call__(
+        self,
+        handler: str,
+        *,
+        concurrency: int,
+        task_root: Path,
+        env: Mapping[str, str] | None = None,
+        runtime: str = "awslambdaric",
+    ) -> ManagedInstance: ...
 
 
 @pytest.fixture(scope="session")
@@ -175,9 +192,41 @@ def emulator() -> Iterator[StartEmulator]:
             task_root: Path,
             env: Mapping[str, str] | None = None,
             runtime: str = "awslambdaric",
+            command: Sequence[str | Path] | None = None,
+            extension: Path | None = None,
         ) -> Emulator:
             return stack.enter_context(
-                Emulator(handler, task_root=task_root, env=env, runtime=runtime)
+                Emulator(
+                    handler,
+                    task_root=task_root,
+                    env=env,
+                    runtime=runtime,
+                    command=command,
+                    extension=extension,
+                )
             )
+
+        yield start
+
+
+@pytest.fixture
+def managed_instance() -> Iterator[StartInstance]:
+    """Starts AWS's Lambda emulator in its multi-concurrency mode; it ends with the test."""
+    if sys.platform != "linux":
+        pytest.skip("AWS's emulator runs on Linux only")
+    with contextlib.ExitStack() as stack:
+
+        def start(
+            handler: str,
+            *,
+            concurrency: int,
+            task_root: Path,
+            env: Mapping[str, str] | None = None,
+            runtime: str = "awslambdaric",
+        ) -> ManagedInstance:
+            instance = ManagedInstance(
+                handler, concurrency=concurrency, task_root=task_root, env=env, runtime=runtime
+            )
+            return stack.enter_context(instance)
 
         yield start

@@ -21,13 +21,13 @@ import tempfile
 import threading
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import warmkit.local
 from warmkit.local.processes import HOST, ChildProcess, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
 PYTHONPATH = os.pathsep.join(
@@ -38,8 +38,8 @@ PYTHONPATH = os.pathsep.join(
 _CACHE = Path(__file__).parents[2] / ".cache" / "lambda-emulator"
 _PACKAGE = "aws-sam-cli>=1.160"
 _ARCHITECTURES = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
-_INVOKE = "/2015-03-31/functions/function/invocations"
-_INVOKE_TIMEOUT_S = 90.0
+INVOKE = "/2015-03-31/functions/function/invocations"
+INVOKE_TIMEOUT_S = 90.0
 
 
 def emulator_program() -> Path:
@@ -76,6 +76,31 @@ def _extract(name: str, wheel: Path) -> Path:
     return program
 
 
+class Answer(NamedTuple):
+    """What the caller of a function gets.
+
+    Attributes:
+        status: The HTTP status.
+        error_type: What the platform keeps of the type of an error; only the emulator's
+            multi-concurrency mode says it.
+        content_type: Of the body.
+        body: The whole body.
+    """
+
+    status: int
+    error_type: str
+    content_type: str
+    body: bytes
+
+    @property
+    def content(self) -> Any:
+        """What the body says as JSON, or else as text."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return self.body.decode(errors="backslashreplace")
+
+
 class Emulator:
     """One execution environment of AWS Lambda, with one function.
 
@@ -92,6 +117,8 @@ class Emulator:
         task_root: Path,
         env: Mapping[str, str] | None = None,
         runtime: str = "awslambdaric",
+        command: Sequence[str | Path] | None = None,
+        extension: Path | None = None,
     ) -> None:
         """Say what to run.
 
@@ -99,15 +126,18 @@ class Emulator:
             handler: "module.function".
             task_root: The directory with the function's code.
             runtime: The module that serves it: AWS's own runtime, or warmkit's.
+            command: What is started instead of a Python with that module.
             env: Environment variables besides those of this process, of which none that begins
                 with AWS_ is passed on.
         """
         self._handler = handler
         self._runtime = runtime
+        self._starts = command or (sys.executable, "-m", runtime, handler)
         self._task_root = task_root
+        self._extension = extension
         self._env = env or {}
-        self._port = free_port()
-        self._connection = http.client.HTTPConnection(HOST, self._port, timeout=_INVOKE_TIMEOUT_S)
+        self.port = free_port()
+        self._connection = http.client.HTTPConnection(HOST, self.port, timeout=INVOKE_TIMEOUT_S)
         self._home: Path | None = None
         self._process: ChildProcess | None = None
         self._final_log = ""
@@ -133,6 +163,12 @@ class Emulator:
         self.close()
 
     @property
+    def pid(self) -> int:
+        """The process of which all others are descendants."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """What the emulator, the runtime and the function printed, also after `close`."""
         if self._home is None:
@@ -144,13 +180,12 @@ class Emulator:
         self._home = Path(tempfile.mkdtemp(prefix="warmkit-emulator-"))
         addresses = {
             "--runtime-api-address": f"{HOST}:{free_port()}",
-            "--runtime-interface-emulator-address": f"{HOST}:{self._port}",
+            "--runtime-interface-emulator-address": f"{HOST}:{self.port}",
         }
         self._process = ChildProcess(
             [
-                emulator_program(),
-                *(word for option in addresses.items() for word in option),
-                *(sys.executable, "-m", self._runtime, self._handler),
+                *self._among_extensions(),
+                *self._command([word for option in addresses.items() for word in option]),
             ],
             home=self._home,
             env=self._environment(),
@@ -165,18 +200,13 @@ class Emulator:
             The HTTP status and the body: the function's result or Lambda's description of its
             error. The rare body that is no JSON, as after a timeout, is returned as text.
         """
+        answer = self.exchange(json.dumps(event).encode())
+        return answer.status, answer.content
+
+    def exchange(self, event: bytes, headers: Mapping[str, str] | None = None) -> Answer:
+        """Invoke the function with an event as it is, and return the answer as it is."""
         with self._one_at_a_time:
-            try:
-                self._connection.request("POST", _INVOKE, json.dumps(event))
-                response = self._connection.getresponse()
-                body = response.read().decode()
-            except BaseException:
-                self._connection.close()
-                raise
-        try:
-            return response.status, json.loads(body)
-        except json.JSONDecodeError:
-            return response.status, body
+            return exchange(self._connection, event, headers or {})
 
     def close(self) -> None:
         """End all processes, including those that the function left behind; keep the log."""
@@ -192,15 +222,58 @@ class Emulator:
             shutil.rmtree(self._home)
         self._process = self._home = None
 
+    def _command(self, options: list[str]) -> list[str | Path]:
+        return [emulator_program(), *options, *self._starts]
+
+    def _among_extensions(self) -> list[str]:
+        """Return the words that let a command see the extension in /opt/extensions, and nobody else."""
+        if self._extension is None:
+            return []
+        assert self._home is not None
+        layer = self._home / "opt"
+        (layer / "extensions").mkdir(parents=True)
+        program = layer / "extensions" / self._extension.stem
+        shutil.copy(self._extension, program)
+        program.chmod(0o755)
+        mount = f"mount -t overlay overlay -o lowerdir={layer}:/opt /opt"
+        words = ["unshare", "--mount", "sh", "-c", f'{mount} && exec "$0" "$@"']
+        done = subprocess.run([*words, "true"], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            message = (
+                "Expected to put an extension into /opt/extensions of a mount namespace, as AWS's "
+                f"emulator looks nowhere else, but that failed: {done.stderr}\n"
+                "Run this as root, where namespaces and overlays are allowed."
+            )
+            raise RuntimeError(message)
+        return [shutil.which("unshare") or "unshare", *words[1:]]
+
     def _environment(self) -> dict[str, str]:
-        own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        return own | {"PYTHONPATH": PYTHONPATH, "PYTHONUNBUFFERED": "1"} | dict(self._env)
+        own = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("AWS_") and name != "PYTHONUNBUFFERED"  # Lambda does not set it
+        }
+        return own | {"PYTHONPATH": PYTHONPATH} | dict(self._env)
 
     def _accepts(self) -> bool:
         with contextlib.suppress(ConnectionRefusedError):
-            socket.create_connection((HOST, self._port)).close()
+            socket.create_connection((HOST, self.port)).close()
             return True
         return False
+
+
+def exchange(
+    connection: http.client.HTTPConnection, event: bytes, headers: Mapping[str, str]
+) -> Answer:
+    """Invoke the function over a connection to the emulator."""
+    try:
+        connection.request("POST", INVOKE, event, dict(headers))
+        response = connection.getresponse()
+        said = (response.getheader(name, "") for name in ("Error-Type", "Content-Type"))
+        return Answer(response.status, *said, response.read())
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _session(session: int) -> Iterator[int]:

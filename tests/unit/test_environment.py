@@ -19,7 +19,7 @@ from warmkit import (
     resource,
     warm_handler,
 )
-from warmkit.environment import current_environment
+from warmkit.environment import current_environment, living_environments
 from warmkit.testing import HANG, EventRecorder, FakeResource, run
 
 # -- which one
@@ -653,6 +653,23 @@ def test_the_end_of_the_loop_closes_also_what_was_being_checked_or_started(clock
     scenario.tasks = []
     run(scenario, clock=clock)
     assert (warm.log, cold.log) == (["start 1", "check 1", "close 1"], ["start 1"])
+
+
+def test_an_environment_lives_until_it_is_closed_and_not_only_until_somebody_begins_to():
+    """Whoever ends the process meanwhile has to wait for it."""
+    db = FakeResource("db")
+
+    async def scenario():
+        environment = Environment()
+        assert environment not in living_environments()  # nobody has used it
+        await environment.get(db.resource)
+        closing = asyncio.create_task(environment.aclose())
+        await asyncio.sleep(0)
+        assert (environment.closed, environment in living_environments()) == (True, True)
+        await closing
+        assert environment not in living_environments()
+
+    run(scenario)
 
 
 def test_closing_an_environment_that_was_never_used_is_nothing():

@@ -28,6 +28,7 @@ def test_the_defaults_are_those_of_the_reference():
         "max_age": None,
         "start": "auto",
         "enter": True,
+        "snapshot": "auto",
     }
 
 
@@ -52,9 +53,12 @@ def test_every_option_and_hook_arrives():
         expires_at=expires_at,
         start="eager",
         enter=False,
+        snapshot="keep",
     )(make)
     assert made.name == "db"
-    assert made.options == Options("invocation", 2, 3, 4, 5, 6, 7, "eager", enter=False)
+    assert made.options == Options(
+        "invocation", 2, 3, 4, 5, 6, 7, "eager", enter=False, snapshot="keep"
+    )
     assert made.hooks == Hooks(alive, check, refresh, expires_at)
 
 
@@ -127,6 +131,7 @@ def test_what_says_something_of_going_stale_is_perishable(perishable, options):
     [
         ("scope must be 'environment' or 'invocation', not 'request'", {"scope": "request"}),
         ("start must be 'lazy' or 'eager' or 'auto', not 'soon'", {"start": "soon"}),
+        ("snapshot must be 'keep' or 'close' or 'auto', not 'yes'", {"snapshot": "yes"}),
         ("check_after must be a number of seconds, 0 or more, not -1", {"check_after": -1}),
         ("check_timeout must be a number of seconds, 0 or more, not True", {"check_timeout": True}),
         ("start_timeout must be a number of seconds, 0 or more, not None", {"start_timeout": None}),

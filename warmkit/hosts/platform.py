@@ -12,7 +12,7 @@ from warmkit.environment import current_environment
 from warmkit.errors import UsageError
 from warmkit.resource import Resource
 
-_NOBODY_WAITS = ("provisioned-concurrency", "lambda-managed-instances")
+_NOBODY_WAITS = ("provisioned-concurrency", "lambda-managed-instances", "snap-start")
 
 
 def concurrency() -> int:
@@ -51,11 +51,16 @@ def identity() -> Identity:
     return Identity(os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""), current_environment().id)
 
 
+def initialization() -> str:
+    """Returns why the environment is initialized, as the platform calls it; empty where there is no platform."""
+    return os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "")
+
+
 def starts_in_init(resource: Resource[Any]) -> bool:
     """Whether a resource is to be started in the init phase.
 
     "auto" means yes where init is not on a caller's clock.
     """
     if resource.options.start == "auto":
-        return os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in _NOBODY_WAITS
+        return initialization() in _NOBODY_WAITS
     return resource.options.start == "eager"

@@ -35,7 +35,12 @@ def _commands() -> click.Group:
     import click
 
     from warmkit.local.demo.command import demo
+    from warmkit.local.doctor.command import doctor
+    from warmkit.local.graph.command import graph
 
     about = "Resources that live as long as a Lambda execution environment."
-    group = click.Group("warmkit", commands=[demo], help=about)
+    group = click.Group("warmkit", help=about)
+    group.add_command(demo)
+    group.add_command(doctor)
+    group.add_command(graph)
     return click.version_option(package_name="warmkit")(group)

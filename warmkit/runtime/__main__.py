@@ -13,23 +13,26 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, NoReturn
 
-from warmkit.environment import default_environment
-from warmkit.hosts.loop import PersistentLoop, persistent_loop
-from warmkit.hosts.platform import concurrency
+from warmkit.hosts.ending import EndedError, Ending
+from warmkit.hosts.extension import register
+from warmkit.hosts.loop import (
+    PersistentLoop,
+    cancel_what_runs,
+    close_everything,
+    heard_by,
+    persistent_loop,
+)
+from warmkit.hosts.platform import concurrency, initialization
+from warmkit.runtime import paths
 from warmkit.runtime.alone import Turns
 from warmkit.runtime.api import ApiGoneError, RuntimeApi
-from warmkit.runtime.ending import FINISH, EndedError, Ending
-from warmkit.runtime.extension import register
 from warmkit.runtime.failure import failure_of
-from warmkit.runtime.invocation import streams
+from warmkit.runtime.kinds import streams
 from warmkit.runtime.lines import BlockingLine, LoopLine, at_once
 from warmkit.runtime.load import load
 from warmkit.runtime.logs import Log, set_up
 
 _log = logging.getLogger("warmkit")
-
-CLOSE = 0.2
-"""Seconds for all resources to close. Lambda grants 0.3 or 0.5 s between SIGTERM and SIGKILL."""
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -41,34 +44,20 @@ def main(arguments: list[str]) -> NoReturn:
             "warmkit.runtime is started by AWS Lambda, or by its emulator: AWS_LAMBDA_RUNTIME_API says where it is.\n"
             "  Write: python -m warmkit.runtime module.handler"
         )
-    task_root = os.environ.get("LAMBDA_TASK_ROOT", "")
-    if task_root and task_root not in sys.path:
-        sys.path.insert(0, task_root)
-    ending = Ending()
-    ending.listen()
-    log = set_up()
-    host = persistent_loop()
-    try:
-        status = _live(address, name, log, host, ending)
-    except EndedError:
-        status = 0
-    ending.over()
-    try:
-        host.run(default_environment(host.loop).aclose(CLOSE))
-    except Exception as error:  # noqa: BLE001  whatever did not close, the process ends
-        _log.error("the environment did not close in order: %s", error)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)  # worker threads that still run a handler must not hold the process
+    paths.set_up()
+    ending = Ending(close_everything)
+    ending.when_announced(cut=cancel_what_runs)
+    ending.listen(signal.SIGTERM, signal.SIGINT)
+    host = persistent_loop()  # before asyncio may log that it is made
+    ending.leave(_live(address, name, set_up(), host, ending))
 
 
 def _live(address: str, name: str, log: Log, host: PersistentLoop, ending: Ending) -> int:
     """Loads and serves; returns the exit status."""
+    register(address)  # before the handler is loaded: what that starts must be closed, too
     api = RuntimeApi(BlockingLine(address))
     try:
         handler = load(name)
-    except EndedError:
-        raise
     except BaseException as error:  # noqa: BLE001  the platform is told
         failure = failure_of(error)
         log.tell(failure)
@@ -78,13 +67,18 @@ def _live(address: str, name: str, log: Log, host: PersistentLoop, ending: Endin
             _log.error("%s", gone)
         return 1
     collector.wake()
-    line = BlockingLine(address)  # stays open: the extension's
-    at_once(register(line))
+    if initialization() == "snap-start":
+        from warmkit.runtime.restore import pass_snapshot
+
+        status = pass_snapshot(api, log.tell)
+        if status:
+            return status
     try:
         if concurrency() == 1 and not streams(handler):
             Turns(handler, api, log.tell, host, ending).run()
         else:
-            host.step(partial(_drive, host.loop, _serve_together(address, handler, log)))
+            together = _serve_together(address, handler, log, ending)
+            ending.during(host.step, partial(_drive, host.loop, together))
     except ApiGoneError as gone:
         _log.error("%s", gone)
         return 1
@@ -97,12 +91,16 @@ def _drive(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> 
     while not serving.done():
         try:
             loop.run_until_complete(serving)
+        except EndedError:
+            pass  # what held the loop does so no longer
         except (SystemExit, KeyboardInterrupt) as asked:
             _log.error("a task asked for the end of the process, in vain: %r", asked)
     serving.result()
 
 
-async def _serve_together(address: str, handler: Callable[..., Any], log: Log) -> None:
+async def _serve_together(
+    address: str, handler: Callable[..., Any], log: Log, ending: Ending
+) -> None:
     from warmkit.runtime.together import (
         Pollers,  # where one at a time is served, nothing of it is needed
     )
@@ -111,18 +109,11 @@ async def _serve_together(address: str, handler: Callable[..., Any], log: Log) -
         handler, [RuntimeApi(LoopLine(address)) for _ in range(concurrency())], log.tell
     )
     loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    serving = asyncio.create_task(pollers.run())
-    ending = asyncio.create_task(ended.wait())
-    await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
-    pollers.stop()
-    await asyncio.wait({serving}, timeout=FINISH)
-    pollers.cut_short()  # so that what they hold is rolled back before it is closed
-    await asyncio.wait({serving}, timeout=FINISH)
-    if serving.done():
-        serving.result()
+    # What is cut short is rolled back before what it holds is closed.
+    ending.when_announced(
+        stop=partial(heard_by, loop, pollers.stop), cut=partial(heard_by, loop, pollers.cut_short)
+    )
+    await pollers.run()
 
 
 if __name__ == "__main__":

@@ -13,27 +13,25 @@ from typing import Any, cast
 from warmkit.environment import default_environment
 from warmkit.handler import WarmHandler
 from warmkit.hosts.alarm import Alarm
+from warmkit.hosts.ending import EndedError, Ending
 from warmkit.hosts.loop import PersistentLoop
 from warmkit.runtime.context import Context
-from warmkit.runtime.ending import EndedError, Ending
 from warmkit.runtime.failure import Failure, failure_of
 from warmkit.runtime.invocation import (
     Api,
     Tell,
     Written,
     finish_after,
-    in_time,
     leaves_work,
     post,
     read,
     set_trace_variable,
-    time_of,
     variables_of,
     write,
 )
+from warmkit.runtime.kinds import in_time, is_async, time_of
 from warmkit.runtime.lines import at_once
 from warmkit.runtime.protocol import Received
-from warmkit.visit import DEADLINE_MARGIN
 
 
 class Turns:
@@ -44,7 +42,7 @@ class Turns:
         api: The way to the platform; its coroutines never suspend.
         tell: Called with each failure, for the log.
         host: Whose loop serves.
-        ending: Tells when it is over.
+        ending: Tells when it is over, and cuts short what does not finish in time.
     """
 
     def __init__(
@@ -57,9 +55,7 @@ class Turns:
     ) -> None:
         self._handler = handler
         self._is_warm = isinstance(handler, WarmHandler)
-        self._is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
-            handler.__call__
-        )
+        self._is_async = is_async(handler)
         self._api = api
         self._tell = tell
         self._host = host
@@ -70,15 +66,16 @@ class Turns:
 
         Raises:
             ApiGoneError: The platform is gone.
-            EndedError: The end was announced while nothing was being served, or time was up for what was.
         """
         while not self._ending.announced:
-            with self._ending.at_once():
-                received = at_once(self._api.next())
-            self._serve(received)
-            environment = default_environment(self._host.loop)
-            if environment.live.unsettled:
-                self._host.run(environment.settle())
+            received = at_once(self._api.next())
+            self._ending.during(self._take_turn, received)
+
+    def _take_turn(self, received: Received) -> None:
+        self._serve(received)
+        environment = default_environment(self._host.loop)
+        if environment.live.unsettled:
+            self._host.run(environment.settle())
 
     def _serve(self, received: Received) -> None:
         variables = variables_of(received)
@@ -106,7 +103,7 @@ class Turns:
             return self._call_warm(handler, event, context, variables)
         if self._is_async:
             return self._run_in_time(handler(event, context), context, variables)
-        with Alarm(*time_of(context, DEADLINE_MARGIN)):
+        with Alarm(*time_of(context)):
             result = variables.run(handler, event, context)
         if inspect.isawaitable(result):
             return self._run_in_time(result, context, variables)

@@ -82,6 +82,27 @@ class RuntimeApi:
         """Reports that the function cannot be served at all."""
         await self._post(protocol.init_error(failure), "init")
 
+    async def restored(self) -> None:
+        """Waits until a snapshot has been taken and this copy of the process restored from it, however long.
+
+        What it came by is dropped: after a restore no connection is what it was.
+
+        Raises:
+            ApiGoneError: The platform does not answer, or takes no snapshots.
+        """
+        try:
+            answer = await self._line.exchange(protocol.RESTORE)
+        except OSError as error:
+            raise ApiGoneError(f"the Runtime API restores nothing: {error}") from error
+        finally:
+            self._line.close()
+        if answer.status != 200:  # noqa: PLR2004  OK
+            raise ApiGoneError(f"the Runtime API restores nothing: {_said(answer)}")
+
+    async def fail_restore(self, failure: Failure) -> None:
+        """Reports that the function cannot be served after a restore."""
+        await self._post(protocol.restore_error(failure), "restore")
+
     async def _post(self, request: Request, about: str) -> None:
         answer = await self._delivered(request, about)
         if answer is not None:

@@ -28,12 +28,20 @@ class Failure(NamedTuple):
         error_type: What the caller reads as errorType.
         message: What the caller reads as errorMessage.
         frames: Where, outermost first, without the runtime's own frames.
+        place: Where, if there are no frames.
     """
 
     kind: str
     error_type: str
     message: str
     frames: traceback.StackSummary | None = None
+    place: str = ""
+
+    def stack_trace(self) -> list[str]:
+        """Returns where, as AWS's own runtime writes it."""
+        if self.frames is None:
+            return [self.place] if self.place else []
+        return self.frames.format()
 
     def body(self, request_id: str = "") -> bytes:
         """Returns the body of the report, in the shape of AWS's own runtime."""
@@ -41,7 +49,7 @@ class Failure(NamedTuple):
             "errorMessage": self.message,
             "errorType": self.error_type,
             "requestId": request_id,
-            "stackTrace": self.frames.format() if self.frames is not None else [],
+            "stackTrace": self.stack_trace(),
         }
         return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
@@ -66,11 +74,12 @@ class RuntimeFailureError(Exception):
     Args:
         kind: The type, without "Runtime.".
         message: What to say of it.
+        place: Where, if that is known.
     """
 
-    def __init__(self, kind: str, message: str) -> None:
+    def __init__(self, kind: str, message: str, place: str = "") -> None:
         super().__init__(message)
-        self.failure = Failure(f"Runtime.{kind}", f"Runtime.{kind}", message)
+        self.failure = Failure(f"Runtime.{kind}", f"Runtime.{kind}", message, place=place)
 
 
 def _working_directory() -> str:
@@ -101,5 +110,8 @@ def _text_of(error: BaseException) -> str:
 
 def _frames_of(trace: TracebackType | None) -> traceback.StackSummary:
     frames = traceback.extract_tb(trace)
-    first = next((n for n, item in enumerate(frames) if not item.filename.startswith(_OURS)), None)
-    return frames if first is None else traceback.StackSummary.from_list(frames[first:])
+    first = next((n for n, item in enumerate(frames) if not item.filename.startswith(_OURS)), 0)
+    return traceback.StackSummary.from_list(
+        (frame.filename, frame.lineno or 0, frame.name, frame.line)  # no columns: AWS's has none
+        for frame in frames[first:]
+    )

@@ -4,24 +4,20 @@ It knows neither connections nor signals.
 """
 
 import asyncio
-import inspect
 import os
 from collections.abc import Callable, Coroutine
 from contextvars import Context as Variables
 from contextvars import copy_context
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 from warmkit.clock import SystemClock
-from warmkit.environment import default_environment
-from warmkit.handler import WarmHandler
 from warmkit.runtime import current
 from warmkit.runtime.context import Context
 from warmkit.runtime.failure import Failure, failure_of
+from warmkit.runtime.logs import flush
 from warmkit.runtime.marshal import read_event, write_result
 from warmkit.runtime.protocol import Received
-from warmkit.visit import DEADLINE_MARGIN, MARGIN, Afterwards, afterwards, own_time
-
-T = TypeVar("T")
+from warmkit.visit import MARGIN, Afterwards, afterwards
 
 _clock = SystemClock()
 
@@ -93,7 +89,8 @@ def write(result: object) -> Written:
 
 
 def post(api: Api, received: Received, outcome: Written | Failure) -> Coroutine[Any, Any, None]:
-    """Returns what sends the outcome."""
+    """Returns what sends the outcome, after what was printed."""
+    flush()
     if isinstance(outcome, Failure):
         return api.fail(received, outcome)
     return api.respond(received, outcome.body, outcome.content_type)
@@ -115,37 +112,6 @@ def set_trace_variable(trace_id: str) -> None:
         os.environb[b"_X_AMZN_TRACE_ID"] = trace_id.encode()  # whatever the locale can say
     else:
         os.environ.pop("_X_AMZN_TRACE_ID", None)
-
-
-def streams(handler: Any) -> bool:
-    """Whether a handler gives its response in chunks."""
-    return (
-        handler.is_stream
-        if isinstance(handler, WarmHandler)
-        else inspect.isasyncgenfunction(handler)
-    )
-
-
-def margin_of(handler: object) -> float | None:
-    """Returns what a handler leaves of its time, in seconds; None: it may take all."""
-    return handler.deadline_margin if isinstance(handler, WarmHandler) else DEADLINE_MARGIN
-
-
-def time_of(context: Context, margin: float) -> tuple[float, float]:
-    """Returns the handler's own time, and the margin that follows it, in seconds."""
-    return own_time(context.get_remaining_time_in_millis() / 1000, margin)
-
-
-def in_time(
-    work: Coroutine[Any, Any, T],
-    context: Context,
-    loop: asyncio.AbstractEventLoop,
-    margin: float | None = DEADLINE_MARGIN,
-) -> Coroutine[Any, Any, T]:
-    """Returns the work of an invocation as one that ends in its own time, with `DeadlineError`."""
-    if margin is None:
-        return work
-    return default_environment(loop).deadlines.within(*time_of(context, margin), work)
 
 
 def seconds_left(received: Received) -> float:

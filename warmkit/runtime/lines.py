@@ -43,10 +43,6 @@ class Line(Protocol):
         """
         ...
 
-    async def leave(self, request: Request) -> None:
-        """Sends a request of which nobody reads the answer, and keeps the connection."""
-        ...
-
     async def pause(self, seconds: float) -> None:
         """Waits."""
         ...
@@ -111,10 +107,6 @@ class BlockingLine:
         if self._pipe is None:
             self._pipe = _Pipe(socket.create_connection(self._address, limit))
         return self._pipe
-
-    async def leave(self, request: Request) -> None:
-        """Sends a request of which nobody reads the answer, and keeps the connection."""
-        self._open(None).send(request.encode(self._host))
 
     async def pause(self, seconds: float) -> None:
         """Waits, in such a way that a signal is noticed."""
@@ -258,10 +250,6 @@ class LoopLine:
         """
         wire = await self._open()
         return Upload(wire, wire.begin(request.encode(self._host)))
-
-    async def leave(self, request: Request) -> None:
-        """Sends a request of which nobody reads the answer, and keeps the connection."""
-        (await self._open()).send(request.encode(self._host))
 
     async def pause(self, seconds: float) -> None:
         """Waits."""

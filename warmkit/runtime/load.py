@@ -24,7 +24,6 @@ def load(name: str) -> Callable[..., Any]:
             "MalformedHandlerName",
             f"Bad handler {name!r}: it must be module.function, such as app.handler",
         )
-    module_name = module_name.replace("/", ".")
     if module_name.partition(".")[0] in sys.builtin_module_names:
         raise RuntimeFailureError(
             "BuiltInModuleConflict", f"Cannot use built-in module {module_name} as a handler module"
@@ -45,10 +44,11 @@ def load(name: str) -> Callable[..., Any]:
 
 def _imported(name: str) -> Any:
     try:
-        return importlib.import_module(name)
+        return importlib.import_module(name.replace("/", "."))
     except SyntaxError as error:
+        place = f'  File "{error.filename}" Line {error.lineno}\n    {error.text}'
         raise RuntimeFailureError(
-            "UserCodeSyntaxError", f"Syntax error in module {name!r}: {error}"
+            "UserCodeSyntaxError", f"Syntax error in module {name!r}: {error}", place
         ) from error
     except ImportError as error:
         raise RuntimeFailureError(

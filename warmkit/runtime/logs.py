@@ -3,12 +3,14 @@
 Source: https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html
 """
 
+import io
 import json
 import logging
 import os
 import sys
 import threading
 import time
+import traceback
 from typing import Any, cast
 
 from warmkit.runtime import current
@@ -48,7 +50,7 @@ class Log:
                 _print(text)
             return
         message = text.encode("utf-8", "backslashreplace")
-        bits = _LEVEL_BITS.get(level, 0) if self._levelled else 0
+        bits = _LEVEL_BITS.get(_rounded(level), 0) if self._levelled else 0
         kind = _MAGIC + bytes([bits | (_JSON if self.as_json else _TEXT)])
         moment = (time.time_ns() // 1000).to_bytes(8, "big")
         frame = kind + len(message).to_bytes(4, "big") + moment + message
@@ -58,7 +60,7 @@ class Log:
 
     def tell(self, failure: Failure) -> None:
         """Writes that an invocation, or the init phase, failed."""
-        stack = failure.frames.format() if failure.frames is not None else []
+        stack = failure.stack_trace()
         if self.as_json:
             content = {
                 "timestamp": _timestamp(time.time()),
@@ -109,28 +111,43 @@ class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         content: dict[str, Any] = {
             "timestamp": _timestamp(record.created),
-            "level": record.levelname,
+            "level": logging.getLevelName(_rounded(record.levelno)),
             "message": _message_of(record),
             "logger": record.name,
+            **_error_of(record),
             "requestId": current.request_id.get(),
         }
         if current.tenant_id.get():
             content["tenantId"] = current.tenant_id.get()
-        content |= {key: value for key, value in vars(record).items() if key not in _OWN_ATTRIBUTES}
-        if record.exc_info and record.exc_info[0] is not None:
-            kind, error, _ = record.exc_info
-            content |= {
-                "errorType": kind.__name__,
-                "errorMessage": str(error),
-                "stackTrace": self.formatException(record.exc_info).splitlines(),
-                "location": f"{record.pathname}:{record.funcName}:{record.lineno}",
-            }
-        return json.dumps(content, ensure_ascii=False, default=str)
+        content |= {
+            key: value
+            for key, value in vars(record).items()
+            if key not in _OWN_ATTRIBUTES and key not in content
+        }
+        known = {key: value for key, value in content.items() if value is not None}
+        return json.dumps(known, ensure_ascii=False, default=str)
+
+
+def _error_of(record: logging.LogRecord) -> dict[str, Any]:
+    kind, error, trace = record.exc_info or (None, None, None)
+    told = kind is not None
+    return {
+        "stackTrace": traceback.format_tb(trace) if told else None,
+        "errorType": kind.__name__ if kind is not None else None,
+        "errorMessage": str(error) if told else None,
+        "location": f"{record.pathname}:{record.funcName}:{record.lineno}" if told else None,
+    }
+
+
+def _rounded(level: int) -> int:
+    """Returns the level that the platform knows: 35 is a warning."""
+    return min(logging.CRITICAL, max(logging.NOTSET, level)) // 10 * 10
 
 
 def _message_of(record: logging.LogRecord) -> object:
     message: Any = record.msg
-    return cast("object", message) if isinstance(message, dict) else record.getMessage()
+    structured = isinstance(message, dict) and not record.args
+    return cast("object", message) if structured else record.getMessage()
 
 
 def set_up() -> Log:
@@ -144,11 +161,22 @@ def set_up() -> Log:
         as_json=os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON",
         levelled=level in known,
     )
+    stdout: Any = sys.stdout
+    if isinstance(stdout, io.TextIOWrapper):
+        stdout.reconfigure(line_buffering=True)  # whole lines, at once: as a pipe it would wait
     root = logging.getLogger()
     root.addHandler(_Handler(log))
     if level in known:
         root.setLevel(level)
     return log
+
+
+def flush() -> None:
+    """Writes the half of a line that somebody printed: the environment may be frozen next, and never thawed."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):  # somebody closed it, or nobody reads it
+        return
 
 
 def _print(text: str) -> None:

@@ -1,12 +1,16 @@
 """Events and results as bytes: strict JSON. It knows nothing of invocations."""
 
 import json
+import marshal
 import math
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from warmkit.runtime.failure import RuntimeFailureError
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 JSON = "application/json"
 BINARY = "application/octet-stream"
@@ -23,18 +27,26 @@ def read_event(body: bytes, content_type: str) -> Any:
     if content_type != JSON and content_type.partition(";")[0].strip().lower() not in ("", JSON):
         return body
     try:
-        return _from_json(body)
+        return _read_quickly(body.decode())
+    except (ValueError, RecursionError):
+        return _read_as_aws_does(body)
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(f"{constant} is no number in JSON")
+
+
+_read_quickly = json.JSONDecoder(parse_constant=_refuse).decode
+
+
+def _read_as_aws_does(body: bytes) -> Any:
+    """Reads what is doubtful with AWS's decoder: it accepts the same, and says the same of all else."""
+    import simplejson
+
+    try:
+        return simplejson.loads(body)
     except (ValueError, RecursionError) as error:
         raise RuntimeFailureError("UnmarshalError", f"Unable to unmarshal input: {error}") from None
-
-
-def _from_json(body: bytes) -> Any:
-    try:
-        return json.loads(body.decode())
-    except (
-        ValueError
-    ):  # UTF-16, a byte order mark, half a surrogate pair: what JSON may be, and never is
-        return json.loads(body)
 
 
 def write_result(result: Any) -> tuple[bytes, str]:
@@ -56,57 +68,43 @@ def write_result(result: Any) -> tuple[bytes, str]:
     return body, content_type
 
 
-def _as_json(result: object) -> bytes:
+def _as_json(result: Any) -> bytes:
+    try:
+        marshal.dumps(result)  # it refuses all but the built-in types, and quickly
+        return _write_quickly(result).encode()
+    except (TypeError, ValueError, RecursionError):
+        return _write_as_aws_does(result)
+
+
+_write_quickly = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+"""For what every encoder writes in the same way."""
+
+
+def _write_as_aws_does(result: object) -> bytes:
+    """Writes what only AWS's encoder writes as AWS does: named tuples as objects, Decimals exactly, bytes in it as text."""
+    import simplejson
+
+    settings: dict[str, Any] = {"use_decimal": False, "allow_nan": False, "default": _raw_number}
     try:
         try:
-            return _dumped(result, ensure_ascii=False).encode()
+            return str(simplejson.dumps(result, ensure_ascii=False, **settings)).encode()
         except UnicodeEncodeError:  # half a surrogate pair: it has no bytes, but an escape
-            return _dumped(result, ensure_ascii=True).encode()
+            return str(simplejson.dumps(result, ensure_ascii=True, **settings)).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise RuntimeFailureError("MarshalError", _explained(result, error)) from None
 
 
-def _dumped(result: object, *, ensure_ascii: bool) -> str:
-    try:
-        return (_ascii if ensure_ascii else _unicode)(result)
-    except _NumberFoundError:
-        return _with_decimals(result, ensure_ascii=ensure_ascii)
+def _raw_number(value: object) -> object:
+    if not _is_decimal(value):
+        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+    if not value.is_finite():
+        raise ValueError("a Decimal that is no number in JSON")
+    from simplejson import RawJSON
+
+    return RawJSON(str(value))
 
 
-def _with_decimals(result: object, *, ensure_ascii: bool) -> str:
-    """Writes numbers exactly, and all else as the standard library does, which can only round a Decimal."""
-    import simplejson
-
-    if next(_culprits(result, "response", frozenset()), None) is not None:
-        raise ValueError("it holds what is no JSON")  # which simplejson would write in its own way
-    text = simplejson.dumps(
-        result,
-        ensure_ascii=ensure_ascii,
-        allow_nan=False,
-        use_decimal=True,
-        namedtuple_as_object=False,
-        encoding=None,
-    )
-    return str(text)
-
-
-class _NumberFoundError(Exception):
-    """There is a Decimal in it."""
-
-
-def _refuse_to_guess(value: object) -> object:
-    if _is_decimal(value):
-        raise _NumberFoundError
-    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
-
-
-_unicode, _ascii = [
-    json.JSONEncoder(ensure_ascii=ascii_, allow_nan=False, default=_refuse_to_guess).encode
-    for ascii_ in (False, True)
-]
-
-
-def _is_decimal(value: object) -> bool:
+def _is_decimal(value: object) -> "TypeGuard[Decimal]":
     module: Any = sys.modules.get("decimal")  # whoever has a Decimal has loaded it
     return module is not None and isinstance(value, module.Decimal)
 
@@ -117,7 +115,7 @@ def _explained(result: object, error: Exception) -> str:
     place = next(_culprits(result, "response", frozenset()), None)
     if place is None:
         return f"Unable to marshal response: {error}"
-    advice = "Return what JSON knows: dict with str keys, list, str, int, float, bool, None; or bytes alone."
+    advice = "Return what JSON knows: dict, list, tuple, str, int, float, Decimal, bool, None; or bytes alone."
     return f"Unable to marshal response: {place}\n  {advice}"
 
 
@@ -126,27 +124,47 @@ def _culprits(value: Any, path: str, above: frozenset[int]) -> Iterator[str]:
     within = above | {id(value)}
     if id(value) in above:
         yield f"{path} contains itself"
-    elif isinstance(value, dict):
-        for key, item in _entries(value):
-            shown = repr(key) if isinstance(key, str | int | float | None) else None
-            if shown is None:
+    elif (members := _members(value)) is not None:
+        for key, item in members:
+            if not isinstance(key, str | int | float | bytes | None):
                 yield f"{path} has a key of type {type(key).__name__}"
-            yield from _culprits(item, f"{path}[{shown}]", within)
+            yield from _unreadable(key, f"a key of {path}")
+            yield from _culprits(item, f"{path}[{key!r}]", within)
     elif isinstance(value, list | tuple):
-        for number, item in enumerate(_items(value)):
+        for number, item in enumerate(_elements_of(value)):
             yield from _culprits(item, f"{path}[{number}]", within)
-    elif isinstance(value, float) or _is_decimal(value):
+    else:
+        yield from _unsayable(value, path)
+
+
+def _unsayable(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, float) or _is_decimal(value):
         if not (math.isfinite(value) if isinstance(value, float) else value.is_finite()):
             yield f"{path} is {value}, which is no number in JSON"
-    elif not isinstance(value, str | int | None):
+    elif not isinstance(value, str | int | bytes | None):
         yield f"{path} is of type {type(value).__name__}"
+    yield from _unreadable(value, path)
 
 
-def _entries(value: Any) -> Iterable[tuple[Any, Any]]:
-    entries: Iterable[tuple[Any, Any]] = value.items()
-    return entries
+def _unreadable(value: object, path: str) -> Iterator[str]:
+    try:
+        value.decode() if isinstance(value, bytes) else None
+    except UnicodeDecodeError:
+        yield f"{path} is of type bytes, and no UTF-8"
 
 
-def _items(value: Any) -> Iterable[Any]:
+def _members(value: Any) -> Iterable[tuple[Any, Any]] | None:
+    """Returns the members of what is written as an object, None for all else."""
+    if isinstance(value, dict):
+        return _items_of(value)
+    return _items_of(value._asdict()) if hasattr(value, "_asdict") else None
+
+
+def _items_of(members: Any) -> Iterable[tuple[Any, Any]]:
+    items: Iterable[tuple[Any, Any]] = members.items()
+    return items
+
+
+def _elements_of(value: Any) -> Iterable[Any]:
     items: Iterable[Any] = value
     return items

@@ -10,12 +10,13 @@ from warmkit.runtime.failure import Failure
 from warmkit.runtime.http import Answer, Request
 
 _RUNTIME = "/2018-06-01/runtime"
-_EXTENSION = "/2020-01-01/extension"
 
 TRAILERS = "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body"
 """What may stand after a streamed response: that it failed in the middle."""
 
 NEXT = Request("GET", f"{_RUNTIME}/invocation/next")
+RESTORE = Request("GET", f"{_RUNTIME}/restore/next")
+"""With SnapStart: the snapshot is taken while this waits, and every copy gets an answer."""
 
 ACCEPTED = 202
 OVER = frozenset({400, 403, 410})
@@ -129,25 +130,13 @@ def init_error(failure: Failure) -> Request:
     return Request("POST", f"{_RUNTIME}/init/error", _error_headers(failure), failure.body())
 
 
+def restore_error(failure: Failure) -> Request:
+    """Returns the report that the function cannot be served after a restore."""
+    return Request("POST", f"{_RUNTIME}/restore/error", _error_headers(failure), failure.body())
+
+
 def _error_headers(failure: Failure) -> dict[str, str]:
     return {
         "Content-Type": "application/vnd.aws.lambda.error+json",
         "Lambda-Runtime-Function-Error-Type": failure.kind,
     }
-
-
-# -- the Extensions API
-# Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html
-
-REGISTER = Request(
-    "POST",
-    f"{_EXTENSION}/register",
-    {"Lambda-Extension-Name": "warmkit-orderly-shutdown", "Content-Type": "application/json"},
-    b'{"events": []}',
-)
-"""An internal extension: the platform has launched no program of that name. It wants no events."""
-
-
-def next_event(identifier: str) -> Request:
-    """Returns the wait for the extension's next event."""
-    return Request("GET", f"{_EXTENSION}/event/next", {"Lambda-Extension-Identifier": identifier})

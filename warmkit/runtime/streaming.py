@@ -12,7 +12,9 @@ from typing import Any
 from warmkit.handler import WarmHandler
 from warmkit.runtime.context import Context
 from warmkit.runtime.failure import Failure, failure_of
-from warmkit.runtime.invocation import Api, Streamed, in_time, margin_of, outcome_of, read
+from warmkit.runtime.invocation import Api, Streamed, outcome_of, read
+from warmkit.runtime.kinds import in_time, margin_of
+from warmkit.runtime.logs import flush
 from warmkit.runtime.protocol import Received
 
 
@@ -47,6 +49,7 @@ class Streaming:
         finally:
             self._serving.discard(pump)
         failure: Failure | None = outcome_of(pump)
+        flush()
         await response.end(failure)
         return failure
 

@@ -22,15 +22,14 @@ from warmkit.runtime.invocation import (
     Tell,
     Written,
     finish_after,
-    in_time,
     outcome_of,
     post,
     read,
     set_trace_variable,
-    streams,
     variables_of,
     write,
 )
+from warmkit.runtime.kinds import in_time, is_async, streams
 from warmkit.runtime.protocol import Received
 from warmkit.runtime.streaming import Streaming
 
@@ -122,10 +121,12 @@ class Pollers:
         if len(self._apis) == 1:
             set_trace_variable(received.trace_id)
         variables = variables_of(received)
-        failure = await self._answer(api, received, variables)
-        if failure is not None:
-            variables.run(self._tell, failure)
-        await finish_after(variables)
+        try:
+            failure = await self._answer(api, received, variables)
+            if failure is not None:
+                variables.run(self._tell, failure)
+        finally:
+            await finish_after(variables)
 
     async def _answer_whole(
         self, call: Call, api: Api, received: Received, variables: Variables
@@ -157,7 +158,7 @@ def caller_of(handler: Any) -> Call:
     is_warm: bool = isinstance(handler, WarmHandler)
     if is_warm:
         return cast("Call", handler.invoke)
-    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(handler.__call__):
+    if is_async(handler):
         return partial(_call_in_time, handler)
     return _in_thread(handler)
 

@@ -34,6 +34,7 @@ def test_what_is_no_number_of_invocations_is_an_error(variable, monkeypatch):
         ("auto", "on-demand", False),
         ("auto", "provisioned-concurrency", True),
         ("auto", "lambda-managed-instances", True),
+        ("auto", "snap-start", True),
     ],
 )
 def test_what_starts_in_the_init_phase(start, kind, early, monkeypatch):

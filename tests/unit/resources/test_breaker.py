@@ -16,6 +16,7 @@ import pybreaker
 import pytest
 
 from warmkit import (
+    DeadlineError,
     Environment,
     Lazy,
     ResourceError,
@@ -308,7 +309,7 @@ def test_the_invocations_time_is_not_the_services_but_a_starts_is(
 ):
     hanging = resource(name="slow", start_timeout=start_timeout)(HANG)
 
-    @warm_handler
+    @warm_handler(deadline_margin=None)
     async def handler(event: object, context: object, lazy: Annotated[Lazy[Any], hanging]) -> None:
         async with breaker:
             await lazy
@@ -319,6 +320,20 @@ def test_the_invocations_time_is_not_the_services_but_a_starts_is(
             await handler.invoke({}, Context3Seconds())
 
     assert breaker.fail_counter == failures
+
+
+def test_the_handlers_own_deadline_is_not_the_services(breaker, inside):
+    @warm_handler
+    async def handler(event: object, context: object) -> None:
+        async with breaker:
+            await HANG()
+
+    @inside
+    async def _(_: Environment) -> None:
+        with pytest.raises(DeadlineError):
+            await handler.invoke({}, Context3Seconds())
+
+    assert breaker.fail_counter == 0
 
 
 def test_an_excluded_exception_is_an_answer(clock, driven):

@@ -187,6 +187,16 @@ def test_a_given_name_goes_before_the_parameters(clock: VirtualClock) -> None:
     run(live(), clock=clock)
 
 
+# -- snapshots
+
+
+def test_a_breaker_is_kept_unless_it_makes_a_storage_which_is_a_connection() -> None:
+    memory = pybreaker.CircuitMemoryStorage("closed")
+    assert circuit_breaker().options.snapshot == "keep"
+    assert circuit_breaker(state_storage=memory).options.snapshot == "keep"
+    assert circuit_breaker(state_storage=lambda: memory).options.snapshot == "close"
+
+
 # -- storages
 
 

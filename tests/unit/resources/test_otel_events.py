@@ -152,6 +152,9 @@ def at(seconds):
         (2, 0.5, "on-demand", False),
         (1, 0.5, "provisioned-concurrency", False),
         (1, 0.5, "lambda-managed-instances", False),
+        (1, 0.5, "snap-start", True),
+        (1, 200_000.0, "snap-start", True),  # restored for it, from a snapshot of days ago
+        (2, 0.5, "snap-start", False),
         (None, 0.5, None, False),
     ],
 )

@@ -3,18 +3,17 @@
 import asyncio
 import contextvars
 import os
-import signal
 import threading
 
 import pytest
 
 from warmkit import Invocation, warm_handler
 from warmkit.environment import default_environment
-from warmkit.hosts.loop import PersistentLoop
+from warmkit.hosts.ending import Ending
+from warmkit.hosts.loop import PersistentLoop, close_everything
 from warmkit.runtime import current
 from warmkit.runtime.alone import Turns
 from warmkit.runtime.api import ApiGoneError
-from warmkit.runtime.ending import EndedError, Ending
 from warmkit.runtime.protocol import Received
 from warmkit.testing import FakeResource
 
@@ -49,7 +48,7 @@ def turns():
     def serve(handler, *received, api=None):
         api = api or Told(*received)
         with pytest.raises(ApiGoneError):
-            Turns(handler, api, api.story.append, host, Ending()).run()
+            Turns(handler, api, api.story.append, host, Ending(close_everything)).run()
         return api.story
 
     serve.host = host
@@ -171,71 +170,3 @@ def test_observers_settle_when_the_answer_has_been_posted(turns):
         return event
 
     assert turns(handler, api=api) == [("id-1", b"1"), "settled", ("id-2", b"2"), "settled"]
-
-
-# -- the end
-
-
-@pytest.fixture
-def ending():
-    """Takes over the signals for the test."""
-    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)}
-    ending = Ending()
-    ending.listen()
-    yield ending
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_while_nothing_is_served_ends_it_at_once(turns, ending, number):
-    class Waiting(Told):
-        async def next(self):
-            signal.raise_signal(number)
-            raise AssertionError("not reached")
-
-    with pytest.raises(EndedError):
-        Turns(echo, Waiting(), print, turns.host, ending).run()
-
-
-def test_a_signal_in_a_call_lets_it_finish_and_takes_no_other(turns, ending):
-    def handler(event, context):
-        signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGTERM)  # the second changes nothing
-        return "finished"
-
-    api = Told(call(1), call(2))
-    Turns(handler, api, print, turns.host, ending).run()
-    assert api.story == [("id-1", b'"finished"')]
-
-
-@pytest.mark.parametrize("is_async", [True, False])
-def test_a_call_that_does_not_finish_in_time_is_cut_short(turns, ending, is_async):
-    ended = []
-
-    async def asynchronous(event, context):
-        signal.raise_signal(signal.SIGTERM)
-        try:
-            await asyncio.get_running_loop().create_future()
-        finally:
-            ended.append("rolled back")
-
-    def plain(event, context):
-        signal.raise_signal(signal.SIGTERM)
-        try:
-            threading.Event().wait()
-        finally:
-            ended.append("rolled back")
-
-    api = Told(call(1))
-    with pytest.raises(EndedError):
-        Turns(asynchronous if is_async else plain, api, print, turns.host, ending).run()
-    assert (ended, api.story) == (["rolled back"], [])
-
-
-def test_nothing_interrupts_the_close(ending):
-    ending.over()
-    signal.raise_signal(signal.SIGTERM)
-    with pytest.raises(EndedError), ending.at_once():
-        raise AssertionError("not reached: the end was announced before")

@@ -117,6 +117,16 @@ def test_an_empty_chunk_does_not_end_the_response():
     assert post.body == b"ab"
 
 
+def test_an_object_whose_call_yields_streams_too():
+    class Callable:
+        async def __call__(self, event, context):
+            yield b"a"
+            yield b"b"
+
+    (post,) = streamed(Callable(), event("a"))
+    assert post.chunks == [b"a", b"b"]
+
+
 def test_one_that_yields_nothing_has_an_empty_response():
     async def handler(event, context):
         return

@@ -7,11 +7,12 @@ import random
 import pytest
 from lambda_platform import Platform, event, until
 
-from warmkit import Invocation, warm_handler
+from warmkit import Invocation, after_response, warm_handler
 from warmkit.environment import default_environment
 from warmkit.runtime import current
 from warmkit.runtime.api import ApiGoneError, RuntimeApi
 from warmkit.runtime.lines import LoopLine
+from warmkit.runtime.protocol import Received
 from warmkit.runtime.together import Pollers
 from warmkit.testing import FakeResource
 
@@ -233,8 +234,6 @@ def test_a_poller_that_lost_the_platform_does_not_stop_the_others(monkeypatch):
             await asyncio.sleep(0)
             if not self.left:
                 raise ApiGoneError("gone too")
-            from warmkit.runtime.protocol import Received
-
             return Received(f"id-{self.left.pop()}", 1, b"{}")
 
         async def respond(self, received, body, content_type):
@@ -265,3 +264,32 @@ def test_observers_settle_after_the_answer_is_posted():
 
     serve(handler, event("a"), event("b"))
     assert order[:3] == ["handled", "settled", "handled"]
+
+
+def test_work_after_the_response_is_done_even_if_nobody_took_the_response(caplog):
+    done = []
+
+    async def work():
+        done.append("work")
+
+    async def handler(event, context):
+        after_response(work())
+
+    class Unwilling:
+        def __init__(self):
+            self.left = [Received("id-1", 4_000_000_000_000, b"{}")]
+
+        async def next(self):
+            if not self.left:
+                raise ApiGoneError("no more")
+            return self.left.pop()
+
+        async def respond(self, received, body, content_type):
+            raise RuntimeError("not mine")
+
+    with pytest.raises(ApiGoneError):
+        asyncio.run(Pollers(handler, [Unwilling()], print).run())
+    assert done == ["work"]
+    assert ["was not answered" in item.message for item in caplog.records if item.exc_info] == [
+        True
+    ]

@@ -77,8 +77,11 @@ def circuit_breaker(
         "clock": clock,
     }
     factory = _BreakerFactory(state_storage, options)
-    # Its own `async with` is for calls: entered at the start, it would be one that never ends.
-    factory.recipe = resource(name=name, enter=False)(factory)
+    # Its own `async with` is for calls: entered at the start, it would be one that never ends. A storage that is made at
+    # the start holds a connection.
+    factory.recipe = resource(
+        name=name, enter=False, snapshot="close" if callable(state_storage) else "keep"
+    )(factory)
     return factory.recipe
 
 

@@ -43,8 +43,11 @@ def is_cold_start(number: int | None, made: Reading, now: Reading) -> bool:
         made: When the environment's code was loaded.
         now: When the invocation begins.
     """
-    if number != 1 or os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in _NOBODY_WAITS:
+    initialization = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE")
+    if number != 1 or initialization in _NOBODY_WAITS:
         return False
+    if initialization == "snap-start":  # restored for this invocation, however old its code is
+        return True
     return gap(made, now) <= INIT_LIMIT
 
 

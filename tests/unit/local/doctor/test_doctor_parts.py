@@ -1,0 +1,116 @@
+"""What the doctor's rules stand on: the log of imports, the text of modules, what modules hold."""
+
+import sys
+from types import ModuleType
+
+import pytest
+
+from warmkit.local.doctor.costs import costs, read
+from warmkit.local.doctor.finding import Cost
+from warmkit.local.doctor.held import held_by
+from warmkit.local.doctor.source import Source, is_own
+
+LOG = """import time: self [us] | cumulative | imported package
+import time:       100 |        100 |     leaf
+import time:       200 |        300 |   library.inner
+import time:        50 |        350 | library
+something that the module wrote
+import time:        10 |         10 |     other
+import time:      4000 |       4010 |   mine
+import time:         5 |          5 |   library.late
+import time:      1000 |       5015 | app
+"""
+
+
+def test_the_log_of_imports_is_a_forest():
+    library, app = read(LOG)
+    assert (library.name, library.us, [item.name for item in library.inner]) == (
+        "library",
+        350,
+        ["library.inner"],
+    )
+    assert [item.name for item in app.inner] == ["mine", "library.late"]
+    assert [item.name for item in app.inner[0].inner] == ["other"]
+
+
+def test_costs_are_of_what_the_users_modules_import():
+    assert costs(read(LOG), "app", {"app", "mine"}) == (
+        Cost("mine", 4.0, own=True),
+        Cost("app", 1.0, own=True),
+        Cost("other", 0.01, own=False),
+        Cost("library", 0.005, own=False),
+    )
+
+
+@pytest.mark.parametrize("log", ["", "import time:", "import time: x | y | z\n", "\0\n"])
+def test_what_is_no_log_has_no_imports(log):
+    assert read(log) == ()
+
+
+def module(tmp_path, text, name="app"):
+    file = tmp_path / f"{name}.py"
+    file.write_text(text)
+    made = ModuleType(name)
+    made.__file__ = str(file)
+    exec(compile(text, file, "exec"), vars(made))
+    return Source(made)
+
+
+def test_calls_are_named_as_the_imports_say(tmp_path):
+    source = module(
+        tmp_path,
+        "import os.path as p, time\nfrom asyncio import run as go\n"
+        "def f():\n    p.join('a'); time.time(); go; (lambda: p.exists('x'))(); f().g()\n",
+    )
+    names = [call.name for call in source.calls]
+    assert names == ["os.path.join", "time.time", "", "os.path.exists", "?.g", "f"]
+
+
+def test_everything_that_outlives_a_call_is_held_once(tmp_path):
+    source = module(
+        tmp_path,
+        "import json\nshared = object()\nlisted = [shared, shared]\n"
+        "class Kind:\n    table = {'a': (1.5,)}\n    def method(self, one=2.5): ...\n"
+        "thing = Kind()\nthing.inner = b'x'\n",
+    )
+    found = {held.path: held.place.line for held in held_by([source])}
+    assert found == {
+        "app.shared": 2,
+        "app.listed": 3,
+        "app.Kind": 4,
+        "app.Kind.table": 5,
+        "app.Kind.table['a']": 5,
+        "app.Kind.table['a'][0]": 5,
+        "app.Kind.method": 4,
+        "app.Kind.method, default of one": 6,
+        "app.thing": 7,
+        "app.thing.inner": 7,
+    }
+
+
+def test_looking_calls_nothing_of_the_users(tmp_path):
+    source = module(
+        tmp_path,
+        "called = []\n"
+        "class Proxy:\n"
+        "    def __getattr__(self, name): called.append(name); raise RuntimeError\n"
+        "    @property\n"
+        "    def value(self): called.append('value'); raise RuntimeError\n"
+        "    def __eq__(self, other): called.append('eq'); raise RuntimeError\n"
+        "    def __hash__(self): called.append('hash'); raise RuntimeError\n"
+        "    def __repr__(self): called.append('repr'); raise RuntimeError\n"
+        "    def __bool__(self): called.append('bool'); raise RuntimeError\n"
+        "    def __len__(self): called.append('len'); raise RuntimeError\n"
+        "proxy = Proxy()\nlisted = [proxy, {1: Proxy()}]\n",
+    )
+    assert "app.listed[1][1]" in {held.path for held in held_by([source])}
+    assert source.module.called == []
+
+
+def test_what_is_installed_is_not_the_users(tmp_path):
+    assert is_own(str(tmp_path / "app.py"))
+    assert is_own(__file__)
+    for other in (pytest, sys.modules["json"], sys.modules["warmkit"]):
+        assert not is_own(other.__file__)
+    assert not is_own("<frozen importlib._bootstrap>")
+    assert not is_own("")

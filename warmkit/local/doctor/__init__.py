@@ -1,0 +1,1 @@
+"""Tells what of a handler will bite on Lambda: `warmkit doctor`."""

@@ -1,0 +1,1 @@
+"""Draws a handler's resources: `warmkit graph`."""

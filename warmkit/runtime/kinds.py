@@ -1,0 +1,47 @@
+"""What kind of function a handler is, and how long it may run. A WarmHandler sees to its own time, if it is called whole."""
+
+import asyncio
+import inspect
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from warmkit.environment import default_environment
+from warmkit.handler import WarmHandler
+from warmkit.runtime.context import Context
+from warmkit.visit import DEADLINE_MARGIN, own_time
+
+T = TypeVar("T")
+
+
+def is_async(handler: Any) -> bool:
+    """Whether calling it gives a coroutine."""
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(handler.__call__)
+
+
+def streams(handler: Any) -> bool:
+    """Whether a handler gives its response in chunks."""
+    if isinstance(handler, WarmHandler):
+        return handler.is_stream
+    return inspect.isasyncgenfunction(handler) or inspect.isasyncgenfunction(handler.__call__)
+
+
+def margin_of(handler: object) -> float | None:
+    """Returns what a handler leaves of its time, in seconds; None: it may take all."""
+    return handler.deadline_margin if isinstance(handler, WarmHandler) else DEADLINE_MARGIN
+
+
+def time_of(context: Context, margin: float = DEADLINE_MARGIN) -> tuple[float, float]:
+    """Returns the handler's own time, and the margin that follows it, in seconds."""
+    return own_time(context.get_remaining_time_in_millis() / 1000, margin)
+
+
+def in_time(
+    work: Coroutine[Any, Any, T],
+    context: Context,
+    loop: asyncio.AbstractEventLoop,
+    margin: float | None = DEADLINE_MARGIN,
+) -> Coroutine[Any, Any, T]:
+    """Returns the work of an invocation as one that ends in its own time, with `DeadlineError`."""
+    if margin is None:
+        return work
+    return default_environment(loop).deadlines.within(*time_of(context, margin), work)
