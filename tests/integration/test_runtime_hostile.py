@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -112,8 +113,9 @@ class Platform:
         """For ever: nobody listens any more, and what was open is reset."""
         self._listener.shutdown(socket.SHUT_RDWR)
         for connection in self._connections:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            connection.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):  # that one has gone before
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _start(self, target, *args):
         thread = threading.Thread(target=target, args=args)
@@ -147,7 +149,7 @@ class Platform:
             return False
         head, _, body = head.partition(b"\r\n\r\n")
         if b"/extension/" in head:
-            return say(says(403))(connection)
+            return say(says(403, b"InvalidExtensionState"))(connection)
         if head.startswith(b"GET"):
             do = self.gives.get(timeout=PATIENCE)
             self.gives.put(None) if do is None else None
