@@ -25,8 +25,6 @@ from warmkit.errors import (
     WrongLoopError,
     YieldError,
 )
-from warmkit.inject import Context, Invocation, Lazy
-from warmkit.resource import Resource, resource
 
 if TYPE_CHECKING:
     from warmkit.clock import Clock, Reading, SystemClock, gap
@@ -34,6 +32,8 @@ if TYPE_CHECKING:
     from warmkit.events import Call, Event, EventKind, Observer, State
     from warmkit.handler import WarmHandler, warm_handler
     from warmkit.hosts.platform import concurrency, identity
+    from warmkit.inject import Context, Invocation, Lazy
+    from warmkit.recipe import Resource, resource
     from warmkit.stream import HttpPrelude
     from warmkit.visit import after_response
 
@@ -85,12 +85,16 @@ __all__ = [
 _LATE = {
     "Call": "events",
     "Clock": "clock",
+    "Context": "inject",
     "Environment": "environment",
     "Event": "events",
     "EventKind": "events",
     "HttpPrelude": "stream",
+    "Invocation": "inject",
+    "Lazy": "inject",
     "Observer": "events",
     "Reading": "clock",
+    "Resource": "recipe",
     "ResourceStatistics": "environment",
     "State": "events",
     "Statistics": "environment",
@@ -100,9 +104,10 @@ _LATE = {
     "concurrency": "hosts.platform",
     "gap": "clock",
     "identity": "hosts.platform",
+    "resource": "recipe",
     "warm_handler": "handler",
 }
-"""What is imported when it is first asked for, and from where. What loads no asyncio is there at once."""
+"""What is imported when it is first asked for, and from where. Only the errors are there at once."""
 
 
 def __getattr__(name: str) -> object:

@@ -23,7 +23,7 @@ from warmkit.events import Observer, State
 from warmkit.graph import check, check_stand_in
 from warmkit.lease import Lease
 from warmkit.live import LiveSet, Substitute
-from warmkit.resource import Resource, is_lasting, is_resource
+from warmkit.recipe import Resource, is_lasting, is_resource
 
 if TYPE_CHECKING:
     from warmkit.deadline import Deadlines

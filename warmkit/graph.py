@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from warmkit.errors import CyclicDependencyError, ScopeError
 from warmkit.inject import Need, Wants
-from warmkit.resource import Resource, is_lasting, is_resource
+from warmkit.recipe import Resource, is_lasting, is_resource
 
 AnyResource = Resource[Any]
 Dependencies = Callable[[AnyResource], Iterable[AnyResource]]

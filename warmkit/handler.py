@@ -16,7 +16,7 @@ from warmkit.errors import DefinitionError, UsageError
 from warmkit.events import Observer
 from warmkit.graph import Graph, wire
 from warmkit.inject import Need, Wants, read_handler
-from warmkit.resource import Resource, is_lasting, is_resource
+from warmkit.recipe import Resource, is_lasting, is_resource
 from warmkit.visit import Visit
 
 R = TypeVar("R")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from warmkit.clock import Reading
-from warmkit.resource import Resource
+from warmkit.recipe import Resource
 from warmkit.slot import Slot
 
 AnyResource = Resource[Any]

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, NamedTuple, TypeGuard
 
 from warmkit.errors import YieldError
-from warmkit.resource import Resource, Work
+from warmkit.recipe import Resource, Work
 
 Finish = Callable[[BaseException | None], Awaitable[None]]
 """Ends a life with its outcome: the exception that ended the use, or None."""

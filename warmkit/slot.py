@@ -20,7 +20,7 @@ from warmkit.errors import (
 from warmkit.events import MOVES, Counters, EventKind, State
 from warmkit.freshness import Limits, Verdict, decide, trusted_for
 from warmkit.life import Life, begin, look_after
-from warmkit.resource import Resource, Work
+from warmkit.recipe import Resource, Work
 
 SHARE = "its share of the budget"
 """What bounds a close at the end of an environment."""

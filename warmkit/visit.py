@@ -17,7 +17,7 @@ from warmkit.events import Call, Event, EventKind, Observer, tell
 from warmkit.inject import Invocation, Lazy, Need, Wants
 from warmkit.lease import AnyResource, Lease
 from warmkit.life import Life, begin
-from warmkit.resource import is_lasting, is_resource
+from warmkit.recipe import is_lasting, is_resource
 
 T = TypeVar("T")
 

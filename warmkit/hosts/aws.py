@@ -14,7 +14,7 @@ from warmkit.hosts.extension import register
 from warmkit.hosts.loop import cancel_what_runs, is_inside_a_loop, persistent_loop
 from warmkit.hosts.platform import initialization, starts_in_init
 from warmkit.hosts.serving import close_everything
-from warmkit.resource import Resource
+from warmkit.recipe import Resource
 
 POSTING = 0.02
 """Seconds in which AWS's runtime posts an answer. When it has done so, nobody is told."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from warmkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from warmkit.resource import Resource
+    from warmkit.recipe import Resource
 
 _NOBODY_WAITS = ("provisioned-concurrency", "lambda-managed-instances", "snap-start")
 

@@ -11,7 +11,7 @@ from warmkit import Resource, WarmHandler, WarmkitError
 from warmkit.local.doctor.calls import Calls
 from warmkit.local.doctor.costs import SLOW_MS
 from warmkit.local.target import warm_handler_in
-from warmkit.resource import is_resource
+from warmkit.recipe import is_resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

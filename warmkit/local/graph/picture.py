@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from warmkit.graph import ordered
 from warmkit.inject import Need, Wants
 from warmkit.local.target import shown
-from warmkit.resource import Resource, is_lasting, is_resource
+from warmkit.recipe import Resource, is_lasting, is_resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -4,7 +4,7 @@ import pytest
 
 from warmkit import DefinitionError, Resource, resource, warm_handler
 from warmkit.freshness import Limits
-from warmkit.resource import Hooks, Options
+from warmkit.recipe import Hooks, Options
 
 
 def make():
