@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any, TypeVar, cast, overload
 
 from warmkit import Resource, UsageError
+from warmkit.recipe import is_resource
 from warmkit.testing.conformance.leaks import Ledger
 from warmkit.testing.conformance.report import (
     ConformanceError,
@@ -167,7 +168,7 @@ def _let_go(error: BaseException | None) -> None:
 def _subject(make: object, use: object, server: object, secrets: object) -> Subject:
     for name, function in (("make", make), ("use", use)):
         if not callable(function):
-            hint = ": make=lambda address: it" if isinstance(function, Resource) else ""
+            hint = ": make=lambda address: it" if is_resource(function) else ""
             raise UsageError(
                 f"{name} must be a function, not {type(function).__name__}.\n"
                 f"  Write a function{hint or f', {name}=...'}"

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
 from warmkit import Environment, EventKind, Resource, TeardownError, UsageError, warm_handler
+from warmkit.recipe import is_resource
 from warmkit.testing.clock import VirtualClock
 from warmkit.testing.conformance import leaks
 from warmkit.testing.conformance.leaks import Ledger, settled_on_loop, sockets_to, tasks_left
@@ -303,7 +304,7 @@ def make_recipe(subject: Subject, address: Address | None) -> Resource[Any]:
         UsageError: It makes something else than a resource that lives with the environment.
     """
     made: object = subject.make(address) if address is not None else subject.make()
-    if not isinstance(made, Resource):
+    if not is_resource(made):
         raise UsageError(
             f"make returned {type(made).__name__}, which is no resource.\n"
             "  Write: make=lambda address: search_client(f'http://{address}'), where search_client returns what "
