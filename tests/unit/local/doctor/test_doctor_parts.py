@@ -88,6 +88,16 @@ def test_everything_that_outlives_a_call_is_held_once(tmp_path):
     }
 
 
+def test_what_is_imported_is_held_where_it_is_made(tmp_path, monkeypatch):
+    store = module(tmp_path, "ITEMS = []\n", name="store")
+    monkeypatch.setitem(sys.modules, "store", store.module)
+    app = module(tmp_path, "from store import ITEMS as items\nmine = items\nother = 1\n")
+    found = {held.path: held.place.line for held in held_by([store, app])}
+    assert found == {"store.ITEMS": 1, "app.other": 3}
+    alone = module(tmp_path, "from store import ITEMS as items\n")
+    assert held_by([alone, store])[0].path == "store.ITEMS"
+
+
 def test_looking_calls_nothing_of_the_users(tmp_path):
     source = module(
         tmp_path,
