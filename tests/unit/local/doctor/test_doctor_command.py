@@ -215,6 +215,30 @@ def test_nothing_is_started_as_in_the_init_phase(doctor, write, environment):
     )
 
 
+@pytest.mark.parametrize("body", ["return 1", "raise KeyError", "yield 'chunk'"])
+def test_what_the_calls_started_is_closed_once(doctor, write, project, body):
+    write(
+        "from pathlib import Path\n"
+        "from warmkit import resource, warm_handler\n"
+        "@resource\n"
+        "async def kept():\n"
+        "    yield 1\n"
+        "    Path('closed').open('a').write('once ')\n"
+        "@warm_handler(kept=kept)\n"
+        f"async def handler(event, kept): {body}\n"
+    )
+    doctor("app.handler", "--event", "1")
+    assert (project / "closed").read_text() == "once "
+
+
+def test_a_pool_as_large_as_its_environment_is_right(doctor, write, environment):
+    write("from warmkit.resources import postgres_pool\ndb = postgres_pool(max_size=10)\n")
+    assert doctor("app.handler").returncode == 1
+    assert doctor("app.handler", "--concurrency", "10").returncode == 0
+    environment["AWS_LAMBDA_MAX_CONCURRENCY"] = "10"
+    assert doctor("app.handler").returncode == 0
+
+
 @pytest.fixture
 def pipe(project):
     """A named pipe that reads to its end when the last process that holds it has ended."""
