@@ -11,11 +11,12 @@ import inspect
 import json
 import time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import warmkit.slot
+from warmkit import WarmkitError
 from warmkit.local.doctor.finding import Place
 from warmkit.local.doctor.held import Held, held_by, kind_of
 from warmkit.local.doctor.source import is_own
@@ -138,7 +139,7 @@ def make_calls(
     settled: set[asyncio.Task[Any]] = set()
     born: list[Born] = []
     held: tuple[Held, ...] = ()
-    with asyncio.Runner() as runner, _births(born):
+    with asyncio.Runner() as runner, _births(born), _closed_at_last(handler):
         call = _caller(handler, runner)
         for number in range(1, times + 1):
             begin(number)
@@ -165,6 +166,18 @@ def _caller(
         return [chunk async for chunk in warm.stream(event, context)]
 
     return lambda event, context: runner.run(read(event, context))
+
+
+@contextmanager
+def _closed_at_last(handler: object) -> Generator[None]:
+    """Let the resources end as they would: servers are told. A stream's end with the loop that reads it."""
+    try:
+        yield
+    finally:
+        warm = warm_handler_in(handler)
+        if warm is not None and not warm.is_stream:
+            with suppress(WarmkitError):
+                warm.close()
 
 
 @contextmanager

@@ -46,7 +46,6 @@ def main() -> None:
     """Examine, write the outcome, and leave without a farewell to whatever the user's code has started."""
     home, order = Path(sys.argv[1]), Order(*json.loads(sys.argv[2]))
     os.environ.pop("AWS_LAMBDA_RUNTIME_API", None)  # nothing starts as in the init phase
-    sys.dont_write_bytecode = True
     sys.argv[1:] = []
     try:
         outcome = json.dumps(examine(order, Stages(home)))

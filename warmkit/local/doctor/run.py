@@ -41,6 +41,7 @@ _AS_ON_LAMBDA = {
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 """
+_LEAVES_NOTHING = {"PYTHONDONTWRITEBYTECODE": "1"}
 _TAIL = 5
 """How many lines are told of what it printed."""
 _LONGEST = 600.0
@@ -71,7 +72,7 @@ def _examine(order: Order, home: Path, mark: str) -> None:
     child = ChildProcess(
         [sys.executable, "-m", f"{__package__}.child", str(home), json.dumps(order)],
         home=home,
-        env={**_AS_ON_LAMBDA, **os.environ, _MARK: mark},
+        env={**_AS_ON_LAMBDA, **os.environ, **_LEAVES_NOTHING, _MARK: mark},
         last_signal=signal.SIGKILL,
         cwd=Path.cwd(),
     )

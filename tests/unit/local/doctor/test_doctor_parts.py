@@ -1,13 +1,16 @@
 """What the doctor's rules stand on: the log of imports, the text of modules, what modules hold."""
 
 import sys
+from io import StringIO
 from types import ModuleType
 
 import pytest
+from rich.console import Console
 
 from warmkit.local.doctor.costs import costs, measured, read
-from warmkit.local.doctor.finding import Cost
+from warmkit.local.doctor.finding import Cost, Report
 from warmkit.local.doctor.held import held_by
+from warmkit.local.doctor.screen import show
 from warmkit.local.doctor.source import Source, is_own
 
 LOG = """import time: self [us] | cumulative | imported package
@@ -88,6 +91,16 @@ def test_everything_that_outlives_a_call_is_held_once(tmp_path):
     }
 
 
+def test_what_is_imported_is_held_where_it_is_made(tmp_path, monkeypatch):
+    store = module(tmp_path, "ITEMS = []\n", name="store")
+    monkeypatch.setitem(sys.modules, "store", store.module)
+    app = module(tmp_path, "from store import ITEMS as items\nmine = items\nother = 1\n")
+    found = {held.path: held.place.line for held in held_by([store, app])}
+    assert found == {"store.ITEMS": 1, "app.other": 3}
+    alone = module(tmp_path, "from store import ITEMS as items\n")
+    assert held_by([alone, store])[0].path == "store.ITEMS"
+
+
 def test_looking_calls_nothing_of_the_users(tmp_path):
     source = module(
         tmp_path,
@@ -126,3 +139,14 @@ def test_what_seems_slow_is_measured_twice_and_the_lesser_time_counts(
     monkeypatch.setattr("warmkit.local.doctor.costs._measured_once", lambda *arguments: runs.pop(0))
     found = measured("app", {"app"}, limit=1.0, doubtful_ms=1000.0)
     assert found == (Cost("library", told, own=False), Cost("app", 1.0, own=True))
+
+
+def test_the_dearest_imports_are_told_and_the_users_own_time_is_named_so():
+    told = [Cost("library", 300.4, own=False), Cost("app", 20.0, own=True)]
+    told += [Cost(f"x{number}", 19.0 - number, own=False) for number in range(12)]
+    output = StringIO()
+    show(Report("app.handler", (), tuple(told)), Console(file=output))
+    assert output.getvalue() == (
+        "imports: library 300 ms, app itself 20 ms, x0 19 ms, x1 18 ms, x2 17 ms\n"
+        "app.handler: nothing found, not called\n"
+    )

@@ -532,6 +532,8 @@ CASES = [
         one = postgres_pool(max_size=1)
         right = postgres_pool(max_size=warmkit.concurrency())
         async def other(): return await asyncpg.create_pool("", min_size=0, max_size=1)
+        if __name__ == "__main__":
+            asyncpg.create_pool("")
         """,
     ),
     Case(

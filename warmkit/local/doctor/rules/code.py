@@ -84,12 +84,12 @@ def run_per_call(subject: Subject) -> Iterator[Found]:
     write="@warm_handler above it",
 )
 def bare_async(subject: Subject) -> Iterator[Found]:
-    """See a handler that is an async def and not a warm handler."""
+    """See a handler whose own call is a coroutine: a warm handler's is not."""
     handler = subject.target.handler
     call = vars(type(handler)).get("__call__")
     kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
-    if subject.handler is None and any(kind(item) for kind in kinds for item in (handler, call)):
-        what = f"{subject.target.name} is an async def without @warm_handler"
+    if any(kind(item) for kind in kinds for item in (handler, call)):
+        what = f"{subject.target.name} is an async def, and nothing awaits it"
         yield Found(_place(handler), what)
 
 
