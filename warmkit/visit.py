@@ -33,6 +33,8 @@ DEADLINE_MARGIN = 0.5
 SHARE = 0.1
 """No more than this part of what is left is ever kept back."""
 
+ENDLESS = 1e12
+"""Milliseconds that no invocation has: whoever says so means that there is no limit."""
 
 AFTER = 1.0
 """Seconds that work after the response may take, unless it says otherwise."""
@@ -116,10 +118,12 @@ class Visit(Lease):
         return None if left is None else max(0.0, left - MARGIN)
 
     def _remaining(self) -> float | None:
-        """Returns what the host says, if it says a number: a mock in somebody's test does not."""
+        """Returns what the host says, if that is a time: a mock in somebody's test says all sorts of things."""
         ask = getattr(self._context, "get_remaining_time_in_millis", None)
         left = ask() if callable(ask) else None
-        return left / 1000 if isinstance(left, int | float) else None
+        if not isinstance(left, int | float) or not left < ENDLESS:  # not a number is not less
+            return None
+        return max(0.0, left / 1000)
 
     def time(self, margin: float | None) -> tuple[float, float] | None:
         """Returns the handler's own time and the margin that follows it, in seconds; None: it has no limit.

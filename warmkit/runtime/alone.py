@@ -5,10 +5,9 @@ less than an event loop. A plain function runs in the main thread, as under AWS'
 """
 
 import inspect
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable
 from contextvars import Context as Variables
-from types import CoroutineType
-from typing import Any, cast
+from typing import Any
 
 from warmkit.environment import default_environment
 from warmkit.handler import WarmHandler
@@ -110,8 +109,7 @@ class Turns:
         return result
 
     def _run_in_time(self, work: Awaitable[Any], context: Context, variables: Variables) -> object:
-        limited = in_time(_coroutine(work), context, self._host.loop)
-        return self._host.run(limited, context=variables)
+        return self._host.run(in_time(work, context, self._host.loop), context=variables)
 
     def _call_warm(
         self, handler: Any, event: object, context: Context, variables: Variables
@@ -121,11 +119,3 @@ class Turns:
             work = handler.invoke_in(environment, event, context)
             return self._host.run(work, context=variables)
         return variables.run(handler.call_beside, environment, event, context, self._host)
-
-
-def _coroutine(work: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
-    return cast("Any", work) if type(work) is CoroutineType else _awaited(work)
-
-
-async def _awaited(work: Awaitable[Any]) -> Any:
-    return await work

@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 from warmkit.environment import default_environment
@@ -36,12 +36,10 @@ def time_of(context: Context, margin: float = DEADLINE_MARGIN) -> tuple[float, f
 
 
 def in_time(
-    work: Coroutine[Any, Any, T],
+    work: Awaitable[T],
     context: Context,
     loop: asyncio.AbstractEventLoop,
-    margin: float | None = DEADLINE_MARGIN,
+    margin: float = DEADLINE_MARGIN,
 ) -> Coroutine[Any, Any, T]:
     """Returns the work of an invocation as one that ends in its own time, with `DeadlineError`."""
-    if margin is None:
-        return work
     return default_environment(loop).deadlines.within(*time_of(context, margin), work)

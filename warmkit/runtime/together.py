@@ -167,6 +167,8 @@ async def _call_in_time(handler: Callable[..., Any], event: object, context: Con
 def _in_thread(function: Callable[..., Any]) -> Call:
     async def call(event: object, context: Context) -> object:
         result = await run_in_thread(partial(function, event, context))
-        return await result if inspect.isawaitable(result) else result
+        if not inspect.isawaitable(result):
+            return result
+        return await in_time(result, context, asyncio.get_running_loop())
 
     return call

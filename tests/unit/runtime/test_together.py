@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import random
+import time
 
 import pytest
 from lambda_platform import Platform, event, until
@@ -111,6 +112,14 @@ def test_a_failure_is_reported_logged_and_survived(handler, kind, error_type):
     assert [item.headers["lambda-runtime-function-error-type"] for item in posts] == [kind] * 2
     assert [item.json["errorType"] for item in posts] == [error_type] * 2
     assert [failure.kind for failure in told] == [kind] * 2
+
+
+def test_what_a_plain_function_returns_to_be_awaited_has_a_deadline():
+    def handler(event, context):
+        return asyncio.sleep(3600)
+
+    (post,) = serve(handler, event("a", deadline_ms=int(time.time() * 1000) + 100))
+    assert post.json["errorType"] == "DeadlineError"
 
 
 def test_the_trace_begins_in_the_handler():
