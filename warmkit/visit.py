@@ -45,11 +45,15 @@ class Afterwards:
 
     Args:
         seconds_left: Returns what is left of the invocation; None: no limit.
+
+    Attributes:
+        over: It has been done. What is left now is the environment's to do.
     """
 
     def __init__(self, seconds_left: Callable[[], float | None]) -> None:
         self.seconds_left = seconds_left
         self.works: list[Work] = []
+        self.over = False
 
 
 class Visit(Lease):
@@ -72,6 +76,8 @@ class Visit(Lease):
 
     ending = False
     _call: Call | None = None  # made for observers only
+    _kept = 0  # for so many works
+    _left = False
     _starting: Mapping[AnyResource, asyncio.Event] = MappingProxyType({})  # what is being started
 
     def __init__(
@@ -282,9 +288,21 @@ class Visit(Lease):
         self.ending = True
         now = self.environment.clock.read()
         self.environment.idle_since = now
-        self.release(now)
+        self._left = True
+        if not self._kept:
+            self.release(now)
         if self.live.observers and self.number:
             self._tell(EventKind.INVOCATION_FINISHED, seconds=gap(self.begun, now), error=error)
+
+    def keep(self) -> Callable[[], None]:
+        """Keeps what it holds for what follows its response; returns the function that ends that."""
+        self._kept += 1
+        return self._let_go
+
+    def _let_go(self) -> None:
+        self._kept -= 1
+        if self._left and not self._kept:
+            self.release(self.environment.clock.read())
 
     def _tell(
         self,
@@ -339,8 +357,8 @@ def after_response(work: Awaitable[object], *, limit: float = AFTER) -> None:
     """Has something awaited once the response is given, before the environment may be frozen.
 
     Under warmkit's runtime the caller has its answer by then. Under AWS's, which waits for the handler to return, the
-    answer is what waits. It may use what lives with the environment, and nothing of the invocation, which is over. What
-    goes wrong is logged, and fails nothing.
+    answer is what waits. It may use what lives with the environment, and nothing of the invocation, which is over; and
+    leave more to be done. What goes wrong is logged, and fails nothing.
 
     ```python
     @warm_handler(db=postgres_pool())
@@ -356,10 +374,13 @@ def after_response(work: Awaitable[object], *, limit: float = AFTER) -> None:
     Raises:
         UsageError: It is nothing to await, the limit is no number of seconds, or no invocation is being served here.
     """
-    problem = _unfit(work, limit)
     owner = afterwards.get()
+    if owner is not None and owner.over:
+        owner = None
     lease = current_lease.get()
-    if not problem and owner is None and not isinstance(lease, Visit):
+    visit = lease if isinstance(lease, Visit) else None
+    problem = _unfit(work, limit)
+    if not problem and owner is None and visit is None:
         problem = "after_response was called outside of an invocation.\n  Call it in the handler."
     if problem:
         if inspect.iscoroutine(work):
@@ -367,10 +388,11 @@ def after_response(work: Awaitable[object], *, limit: float = AFTER) -> None:
         raise UsageError(problem)
     from warmkit.afterwards import Work
 
+    let_go = None if visit is None else visit.keep()
     if owner is not None:
-        owner.works.append(Work(work, limit, owner.seconds_left, copy_context()))
-    elif isinstance(lease, Visit):
-        lease.live.works.append(Work(work, limit, lease.seconds_left, copy_context()))
+        owner.works.append(Work(work, limit, owner.seconds_left, copy_context(), let_go))
+    elif visit is not None:
+        visit.live.works.append(Work(work, limit, visit.seconds_left, copy_context(), let_go))
 
 
 def _unfit(work: object, limit: Any) -> str:

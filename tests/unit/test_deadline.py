@@ -188,7 +188,7 @@ def test_whose_time_is_over_has_none_left_and_not_less(inside, clock):
 
 def test_an_async_def_behind_a_synchronous_decorator_has_one_too(inside, clock):
     def decorated(function):
-        return lambda event: function(event)
+        return lambda event: function([event])
 
     @warm_handler
     @decorated

@@ -20,8 +20,8 @@ from warmkit.runtime.invocation import (
     Api,
     Tell,
     Written,
+    answered,
     finish_after,
-    leaves_work,
     post,
     read,
     set_trace_variable,
@@ -83,7 +83,7 @@ class Turns:
         at_once(post(self._api, received, outcome))
         if isinstance(outcome, Failure):
             variables.run(self._tell, outcome)
-        if leaves_work(variables):
+        if answered(variables):
             self._host.run(finish_after(variables))
 
     def _outcome(self, received: Received, variables: Variables) -> Written | Failure:

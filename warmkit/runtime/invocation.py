@@ -119,19 +119,25 @@ def seconds_left(received: Received) -> float:
     return max(0.0, received.deadline_ms / 1000 - _clock.read().wall - MARGIN)
 
 
-def leaves_work(variables: Variables) -> bool:
-    """Whether the handler left something for after its response."""
+def answered(variables: Variables) -> bool:
+    """Notes that the response is given; returns whether the handler has left something for after it."""
     left = variables[afterwards]
-    return left is not None and bool(left.works)
+    if left is None:
+        return False
+    left.over = not left.works  # what is left from now on has missed it
+    return not left.over
 
 
 async def finish_after(variables: Variables) -> None:
-    """Does what the handler left for after its response, which is given."""
-    left = variables[afterwards]
-    if left is not None and left.works:
-        from warmkit.afterwards import finish
+    """Does what the handler left for after its response."""
+    from warmkit.afterwards import finish
 
-        await finish(left.works)
+    left = variables[afterwards]
+    if left is not None:
+        try:
+            await finish(left.works)
+        finally:
+            left.over = True
 
 
 def outcome_of(serving: asyncio.Task[Any]) -> Any:

@@ -302,3 +302,32 @@ def test_work_after_the_response_is_done_even_if_nobody_took_the_response(caplog
     assert ["was not answered" in item.message for item in caplog.records if item.exc_info] == [
         True
     ]
+
+
+def test_when_time_is_up_work_after_the_response_is_cut_short_too():
+    story = []
+
+    async def work():
+        story.append("begun")
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            story.append("rolled back")
+
+    async def handler(event, context):
+        after_response(work(), limit=3600)
+
+    async def main():
+        async with Platform().listening() as platform:
+            platform.put(event("a"))
+            api = RuntimeApi(LoopLine(platform.address))
+            server = Pollers(handler, [api], print)
+            running = asyncio.create_task(server.run())
+            await until(lambda: story)
+            server.stop()
+            server.cut_short()
+            await running
+            api.close()
+
+    asyncio.run(main())
+    assert story == ["begun", "rolled back"]
