@@ -293,6 +293,7 @@ class Visit(Lease):
             self.release(now)
         if self.live.observers and self.number:
             self._tell(EventKind.INVOCATION_FINISHED, seconds=gap(self.begun, now), error=error)
+            self._call = None  # timers that were set meanwhile keep their variables, and so this, for a while
 
     def keep(self) -> Callable[[], None]:
         """Keeps what it holds for what follows its response; returns the function that ends that."""

@@ -99,7 +99,8 @@ def post(api: Api, received: Received, outcome: Written | Failure) -> Coroutine[
 def variables_of(received: Received) -> Variables:
     """Returns the context variables of an invocation: those of the process, who it is, and what follows its answer."""
     variables = copy_context()
-    variables.run(afterwards.set, Afterwards(lambda: seconds_left(received)))
+    deadline = received.deadline_ms  # and not the event: timers keep these variables for a while
+    variables.run(afterwards.set, Afterwards(lambda: seconds_left(deadline)))
     variables.run(current.request_id.set, received.request_id)
     variables.run(current.trace_id.set, received.trace_id)
     variables.run(current.tenant_id.set, received.tenant_id)
@@ -114,9 +115,9 @@ def set_trace_variable(trace_id: str) -> None:
         os.environ.pop("_X_AMZN_TRACE_ID", None)
 
 
-def seconds_left(received: Received) -> float:
+def seconds_left(deadline_ms: int) -> float:
     """Returns what is left of an invocation for what nobody waits for."""
-    return max(0.0, received.deadline_ms / 1000 - _clock.read().wall - MARGIN)
+    return max(0.0, deadline_ms / 1000 - _clock.read().wall - MARGIN)
 
 
 def answered(variables: Variables) -> bool:

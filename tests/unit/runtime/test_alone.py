@@ -2,7 +2,9 @@
 
 import asyncio
 import contextvars
+import gc
 import os
+import sys
 import threading
 
 import pytest
@@ -153,6 +155,22 @@ def test_the_trace_variable_of_the_process_is_set_for_the_invocation(turns, monk
         ("id-1", b'"Root=1"'),
         ("id-2", b"null"),
     ]
+
+
+def test_what_keeps_an_invocation_s_variables_does_not_keep_its_event(turns):
+    kept = []
+
+    async def handler(event, context):
+        kept.append(contextvars.copy_context())  # as each timer does, until the loop throws it away
+
+    received = call(1, b'"large"')
+    watched = sys.getrefcount(received.body)
+    api = Told(received)
+    turns(handler, api=api)
+    assert kept
+    api.when_empty.__traceback__ = None  # whose frames hold it, too
+    gc.collect()
+    assert sys.getrefcount(received.body) == watched
 
 
 def test_work_after_the_response_may_leave_more_and_what_comes_late_is_done_with_the_next(turns):
