@@ -5,7 +5,7 @@ It knows awaitables and seconds, not invocations. Loaded with the first such wor
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextvars import Context, ContextVar
 from typing import NamedTuple
 
@@ -20,12 +20,14 @@ class Work(NamedTuple):
         limit: Seconds that it may take.
         seconds_left: Returns what is left of its invocation; None: no limit.
         variables: The context variables of its invocation.
+        let_go: Called when it is over; None: nobody waits for that.
     """
 
     awaitable: Awaitable[object]
     limit: float
     seconds_left: Callable[[], float | None]
     variables: Context
+    let_go: Callable[[], None] | None = None
 
 
 class Afterwards:
@@ -33,38 +35,61 @@ class Afterwards:
 
     Args:
         seconds_left: Returns what is left of the invocation; None: no limit.
+
+    Attributes:
+        over: It has been done. What is left now is the environment's to do.
     """
 
     def __init__(self, seconds_left: Callable[[], float | None]) -> None:
         self.seconds_left = seconds_left
         self.works: list[Work] = []
+        self.over = False
 
 
 afterwards: ContextVar[Afterwards | None] = ContextVar("warmkit_afterwards", default=None)
 """Set by a host that answers before it settles; elsewhere the environment keeps what is to be done."""
 
 
-async def finish(works: Iterable[Work], *, seconds: float | None = None) -> None:
-    """Awaits all of it side by side, each no longer than its limit. What goes wrong is logged.
+async def finish(works: list[Work], *, seconds: float | None = None) -> None:
+    """Awaits all of it side by side, each no longer than its limit, and then what that has left. What goes wrong is logged.
 
     Args:
-        works: What is to be done.
+        works: What is to be done; none is left.
         seconds: For all of it; None: what each may take.
+
+    Raises:
+        asyncio.CancelledError: It was cancelled, and with it all work.
     """
-    running = [
-        asyncio.create_task(_finish(work, seconds), context=work.variables) for work in works
-    ]
-    if running:
-        await asyncio.wait(running)
+    now = asyncio.get_running_loop().time
+    ends = None if seconds is None else now() + seconds
+    while works:
+        running = [_begin(work, None if ends is None else ends - now()) for work in works]
+        works.clear()
+        try:
+            await asyncio.wait(running)
+        except asyncio.CancelledError:
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
+            raise
+
+
+def _begin(work: Work, seconds: float | None) -> asyncio.Task[None]:
+    task = asyncio.create_task(_finish(work, seconds), context=work.variables)
+    let_go = work.let_go
+    if let_go is not None:
+        task.add_done_callback(lambda _: let_go())
+    return task
 
 
 async def _finish(work: Work, seconds: float | None) -> None:
+    """The one place where what work raises is only logged, an exit included: the answer is given."""
     limit = min(item for item in (work.limit, work.seconds_left(), seconds) if item is not None)
     timeout = asyncio.timeout(limit)
     try:
         async with timeout:
             await work.awaitable
-    except Exception as error:  # noqa: BLE001  the answer is given: nobody is left to raise it to
+    except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001  see above
         if timeout.expired():
             _log.error("work after the response was ended after %.3f s: %r", limit, work.awaitable)
         else:

@@ -4,7 +4,7 @@ It knows tasks and seconds, not handlers. Loaded with the first invocation that 
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -25,15 +25,15 @@ class Deadlines:
         self._guards: set[_Guard] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def within(self, seconds: float, margin: float, work: Coroutine[Any, Any, T]) -> T:
-        """Runs a coroutine in the calling task, and cancels it when its time is up.
+    async def within(self, seconds: float, margin: float, work: Awaitable[T]) -> T:
+        """Awaits something in the calling task, and cancels it when its time is up.
 
         One that catches the cancellation and returns is taken at its word.
 
         Args:
             seconds: Its time.
             margin: Seconds between its time and the platform's, for the error.
-            work: The coroutine.
+            work: What is awaited.
 
         Raises:
             DeadlineError: It was cancelled.

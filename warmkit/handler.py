@@ -203,7 +203,7 @@ class WarmHandler(Generic[R]):
             if arguments is None:
                 arguments = await self._arguments_made_live(visit)
             if not self.is_async:
-                result = await self._in_thread(event, context, arguments)
+                result = await self._in_thread(visit, event, context, arguments)
             elif self._takes_context:
                 work = self._function(event, context, **arguments)
                 result = await visit.within(self.deadline_margin, work)
@@ -298,12 +298,16 @@ class WarmHandler(Generic[R]):
         with Alarm(*time):
             return call()
 
-    async def _in_thread(self, event: object, context: object, arguments: dict[str, Any]) -> Any:
+    async def _in_thread(
+        self, visit: Visit, event: object, context: object, arguments: dict[str, Any]
+    ) -> Any:
         call = partial(self._function, *self._positional(event, context), **arguments)
         from warmkit.hosts.threads import run_in_thread
 
         result = await run_in_thread(call)
-        return await result if inspect.iscoroutine(result) else result
+        if inspect.iscoroutine(result):  # an async def behind somebody's synchronous decorator
+            return await visit.within(self.deadline_margin, result)
+        return result
 
     def __repr__(self) -> str:
         return f"<WarmHandler {self._name}>"

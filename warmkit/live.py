@@ -313,11 +313,6 @@ class LiveSet:
         """Whether something is left that a freeze must not catch."""
         return bool(self.retired or self.settlers or self.works)
 
-    def take_works(self) -> list["Work"]:
-        """Returns what invocations left to be done, each once."""
-        works, self.works = self.works, []
-        return works
-
     # -- the end
 
     def end(self, reason: str) -> None:

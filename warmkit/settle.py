@@ -37,7 +37,7 @@ async def finish_works(live: LiveSet, *, seconds: float | None = None) -> None:
     if live.works:
         from warmkit.afterwards import finish
 
-        await finish(live.take_works(), seconds=seconds)
+        await finish(live.works, seconds=seconds)
 
 
 async def settle_observers(settlers: Iterable[Settler], *, seconds: float) -> None:

@@ -5,7 +5,7 @@ It knows environments, and nothing of the function that is called.
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -20,6 +20,9 @@ from warmkit.life import Life, begin
 from warmkit.recipe import is_lasting, is_resource
 
 T = TypeVar("T")
+
+ENDLESS = 1e12
+"""Milliseconds that no invocation has: whoever says so means that there is no limit."""
 
 AFTER = 1.0
 """Seconds that work after the response may take, unless it says otherwise."""
@@ -45,6 +48,8 @@ class Visit(Lease):
 
     ending = False
     _call: Call | None = None  # made for observers only
+    _kept = 0  # for so many works
+    _left = False
     _starting: Mapping[AnyResource, asyncio.Event] = MappingProxyType({})  # what is being started
 
     def __init__(
@@ -91,10 +96,12 @@ class Visit(Lease):
         return None if left is None else max(0.0, left - MARGIN)
 
     def _remaining(self) -> float | None:
-        """Returns what the host says, if it says a number: a mock in somebody's test does not."""
+        """Returns what the host says, if that is a time: a mock in somebody's test says all sorts of things."""
         ask = getattr(self._context, "get_remaining_time_in_millis", None)
         left = ask() if callable(ask) else None
-        return left / 1000 if isinstance(left, int | float) else None
+        if not isinstance(left, int | float) or not left < ENDLESS:  # not a number is not less
+            return None
+        return max(0.0, left / 1000)
 
     def time(self, margin: float | None) -> tuple[float, float] | None:
         """Returns the handler's own time and the margin that follows it, in seconds; None: it has no limit.
@@ -253,9 +260,22 @@ class Visit(Lease):
         self.ending = True
         now = self.environment.clock.read()
         self.environment.idle_since = now
-        self.release(now)
+        self._left = True
+        if not self._kept:
+            self.release(now)
         if self.live.observers and self.number:
             self._tell(EventKind.INVOCATION_FINISHED, seconds=gap(self.begun, now), error=error)
+            self._call = None  # timers that were set meanwhile keep their variables, and so this, for a while
+
+    def keep(self) -> Callable[[], None]:
+        """Keeps what it holds for what follows its response; returns the function that ends that."""
+        self._kept += 1
+        return self._let_go
+
+    def _let_go(self) -> None:
+        self._kept -= 1
+        if self._left and not self._kept:
+            self.release(self.environment.clock.read())
 
     def _tell(
         self,
@@ -301,8 +321,8 @@ def after_response(work: Awaitable[object], *, limit: float = AFTER) -> None:
     """Has something awaited once the response is given, before the environment may be frozen.
 
     Under warmkit's runtime the caller has its answer by then. Under AWS's, which waits for the handler to return, the
-    answer is what waits. It may use what lives with the environment, and nothing of the invocation, which is over. What
-    goes wrong is logged, and fails nothing.
+    answer is what waits. It may use what lives with the environment, and nothing of the invocation, which is over; and
+    leave more to be done. What goes wrong is logged, and fails nothing.
 
     ```python
     @warm_handler(db=postgres_pool())
@@ -320,19 +340,23 @@ def after_response(work: Awaitable[object], *, limit: float = AFTER) -> None:
     """
     from warmkit.afterwards import Work, afterwards
 
-    problem = _unfit(work, limit)
     owner = afterwards.get()
+    if owner is not None and owner.over:
+        owner = None
     lease = current_lease.get()
-    if not problem and owner is None and not isinstance(lease, Visit):
+    visit = lease if isinstance(lease, Visit) else None
+    problem = _unfit(work, limit)
+    if not problem and owner is None and visit is None:
         problem = "after_response was called outside of an invocation.\n  Call it in the handler."
     if problem:
         if inspect.iscoroutine(work):
             work.close()
         raise UsageError(problem)
+    let_go = None if visit is None else visit.keep()
     if owner is not None:
-        owner.works.append(Work(work, limit, owner.seconds_left, copy_context()))
-    elif isinstance(lease, Visit):
-        lease.live.works.append(Work(work, limit, lease.seconds_left, copy_context()))
+        owner.works.append(Work(work, limit, owner.seconds_left, copy_context(), let_go))
+    elif visit is not None:
+        visit.live.works.append(Work(work, limit, visit.seconds_left, copy_context(), let_go))
 
 
 def _unfit(work: object, limit: Any) -> str:

@@ -37,7 +37,8 @@ class Platform(BaseHTTPRequestHandler):
         self.answer(body)
 
     def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        size = self.headers["Content-Length"]
+        body = self.rfile.read(int(size)) if size else b"".join(self.chunks())
         if self.path.endswith("/register"):
             self.send_response(200)
             self.send_header("Lambda-Extension-Identifier", "some-id")
@@ -45,6 +46,13 @@ class Platform(BaseHTTPRequestHandler):
             self.server.posted.put((self.path.rpartition("/")[2], body))
             self.send_response(202)
         self.answer(b"{}")
+
+    def chunks(self):
+        """Yields each chunk, and the trailers."""
+        while size := int(self.rfile.readline(), 16):
+            yield self.rfile.read(size + 2)[:-2]
+        while (trailer := self.rfile.readline().strip()) != b"":
+            yield trailer
 
     def answer(self, body):
         self.send_header("Content-Length", str(len(body)))
@@ -128,7 +136,15 @@ def test_while_idle(platform, runtime, handler, variables):
     assert ended(process) == (0, ["closed"])
 
 
-@pytest.mark.parametrize(("handler", "variables"), MODES)
+AND_BEYOND = [
+    *MODES,
+    ("streaming", {}),
+    ("afterwards", {}),
+    ("afterwards", {"AWS_LAMBDA_MAX_CONCURRENCY": "4"}),
+]
+
+
+@pytest.mark.parametrize(("handler", "variables"), AND_BEYOND)
 def test_in_the_middle_of_a_call(platform, runtime, handler, variables):
     process = runtime(f"ending.{handler}", **variables)
     platform.events.put(b'"wait"')

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from warmkit import UsageError, after_response, warm_handler
+from warmkit import Environment, UsageError, after_response, warm_handler
 from warmkit.testing import HANG, FakeResource
 
 name = ContextVar("name", default="")
@@ -57,6 +57,26 @@ def test_a_synchronous_host_has_it_done_before_it_says_that_the_invocation_is_ov
     assert story == ["answer 1", "work 1", "spans sent"]
     handler(2)
     assert story[3:] == ["answer 2", "work 2", "spans sent"]
+
+
+@pytest.mark.parametrize("colour", ["async", "plain"])
+def test_a_synchronous_call_from_another_thread_has_it_done_in_the_running_loop(colour):
+    story = []
+
+    @warm_handler
+    async def asynchronous(event):
+        after_response(note(story, "work"))
+
+    @warm_handler
+    def plain(event):
+        after_response(note(story, "work"))
+
+    async def main():
+        async with Environment():
+            await asyncio.to_thread(asynchronous if colour == "async" else plain, None)
+            assert story == ["work"]
+
+    asyncio.run(main())
 
 
 def test_in_a_running_loop_it_waits_for_whoever_settles(inside):
@@ -166,6 +186,95 @@ def test_what_is_left_when_the_environment_ends_is_done_before_its_resources_clo
         await environment.aclose()
 
     assert (uses, db.log) == ([1], ["start 1", "close 1"])
+
+
+def test_work_may_leave_more_to_be_done(inside, host):
+    story = []
+
+    async def work(word):
+        await note(story, word)
+        after_response(note(story, f"after {word}"))
+
+    @warm_handler
+    async def handler(event):
+        after_response(work(event))
+
+    @inside
+    async def scenario(environment):
+        await handler.invoke("one")
+        await environment.settle()
+        assert story == ["one", "after one"]
+        await handler.invoke("two")
+        await environment.aclose()
+        assert story[2:] == ["two", "after two"]
+
+    handler("three")
+    assert story[4:] == ["three", "after three"]
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError()])
+def test_what_would_end_the_process_ends_the_work(host, error, caplog):
+    async def work():
+        raise error
+
+    @warm_handler
+    async def handler(event):
+        after_response(work())
+        return "answer"
+
+    assert handler(None) == "answer"
+    assert [repr(error) in item.message for item in caplog.records] == [True]
+
+
+def test_whoever_stops_waiting_ends_the_work(inside, caplog):
+    story = []
+
+    async def work():
+        try:
+            await HANG()
+        finally:
+            await asyncio.sleep(0)
+            story.append("rolled back")
+
+    @warm_handler
+    async def handler(event):
+        after_response(work())
+
+    @inside
+    async def scenario(environment):
+        await handler.invoke(None)
+        settling = asyncio.create_task(environment.settle())
+        await asyncio.sleep(0.1)
+        settling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await settling
+        assert story == ["rolled back"]
+
+
+def test_what_the_invocation_held_stays_open_until_the_work_is_done(inside):
+    db = FakeResource("db", max_age=1)
+    uses = []
+
+    async def use(value):
+        await asyncio.sleep(0.5)
+        uses.append(value.use())
+
+    @warm_handler(db=db.resource)
+    async def handler(event, db):
+        if event:
+            after_response(use(db))
+        return db.use()
+
+    @inside
+    async def scenario(environment):
+        await handler.invoke("work")
+        await asyncio.sleep(2)  # meanwhile it grows old, and another invocation has a new one made
+        assert await handler.invoke(None) == 2
+        await asyncio.sleep(0)
+        assert db.open == [1, 2]
+        await environment.settle()
+        await asyncio.sleep(0)
+        assert (uses, db.open) == ([1], [2])
 
 
 def test_outside_of_an_invocation_there_is_no_response_to_wait_for():

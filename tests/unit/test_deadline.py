@@ -155,8 +155,10 @@ def test_the_deadline_of_an_invocation_that_is_over_strikes_nobody(inside, clock
         assert await handler.invoke(5, Context(clock, 30)) == "done"
 
 
-@pytest.mark.parametrize("left", [None, "soon"])
-def test_a_host_that_names_no_number_sets_no_deadline(inside, left):
+@pytest.mark.parametrize(
+    "left", [None, "soon", math.nan, math.inf, pytest.param(10**400, id="endless")]
+)
+def test_a_host_that_names_no_time_sets_no_deadline(inside, left):
     class Silent:
         def get_remaining_time_in_millis(self):
             return left
@@ -170,6 +172,33 @@ def test_a_host_that_names_no_number_sets_no_deadline(inside, left):
     async def scenario(environment):
         assert await handler.invoke(None, Silent()) == "done"
         assert await handler.invoke(None) == "done"
+
+
+def test_whose_time_is_over_has_none_left_and_not_less(inside, clock):
+    @warm_handler
+    async def handler(event):
+        await HANG()
+
+    @inside
+    async def scenario(environment):
+        with pytest.raises(DeadlineError) as caught:
+            await handler.invoke(None, Context(clock, -5))
+        assert (caught.value.seconds, caught.value.margin) == (0, 0)
+
+
+def test_an_async_def_behind_a_synchronous_decorator_has_one_too(inside, clock):
+    def decorated(function):
+        return lambda event: function([event])
+
+    @warm_handler
+    @decorated
+    async def handler(event):
+        await HANG()
+
+    @inside
+    async def scenario(environment):
+        with pytest.raises(DeadlineError):
+            await handler.invoke(None, Context(clock, 3))
 
 
 def test_it_can_be_turned_off(inside, clock):

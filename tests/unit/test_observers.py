@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from contextvars import ContextVar
+import weakref
+from contextvars import ContextVar, copy_context
 
 import pytest
 
@@ -87,6 +88,27 @@ class Asked(Settling):
 async def invoke_each(handler, observer, numbers):
     for observer.at in numbers:
         await handler.invoke(1)
+
+
+def test_what_a_handler_was_called_with_is_not_kept_by_a_timer_that_it_has_set():
+    class Event(dict):
+        pass
+
+    kept = []
+
+    @warm_handler(observers=[lambda event: None])
+    async def handler(event):
+        kept.append(copy_context())  # as each timer does, until the loop throws it away
+
+    async def main():
+        event = Event()
+        gone = weakref.ref(event)
+        async with Environment():
+            await handler.invoke(event)
+        del event
+        assert gone() is None
+
+    run(main)
 
 
 def test_an_observer_that_does_not_listen_is_asked_at_the_first_invocations_and_then_at_few():

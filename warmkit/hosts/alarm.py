@@ -7,13 +7,22 @@ import threading
 from types import TracebackType
 
 from warmkit.errors import DeadlineError
+from warmkit.hosts.loop import is_kept_loop_driven
+
+LONGEST = 1e9
+"""Seconds that a timer of the kernel can be set to, by far."""
+
+AGAIN = 0.01
+"""Seconds after which it looks again, where it must not strike."""
 
 
 class Alarm:
-    """Raises `DeadlineError` in the block when its time is up.
+    """Raises `DeadlineError` in the block when its time is up, once.
 
     It interrupts what Python waits for (`time.sleep`, sockets). It does not interrupt C code that waits by itself, nor
-    anything in another thread, and stays away where the user's own code has an alarm.
+    anything in another thread, and stays away where the user's own code has an alarm. While the block waits for the
+    persistent loop it waits, too: an error there would hit whichever task has its turn, and that loop has to live on.
+    What is served there has a deadline of its own.
 
     Args:
         seconds: The block's time.
@@ -21,7 +30,7 @@ class Alarm:
     """
 
     def __init__(self, seconds: float, margin: float) -> None:
-        self._seconds = max(seconds, 0.001)  # 0 would mean never
+        self._seconds = min(max(seconds, 0.001), LONGEST)  # 0 would mean never
         self._margin = margin
         self._armed = False
 
@@ -37,16 +46,23 @@ class Alarm:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._armed:
+            self._disarm()
+
+    def _strike(self, *_: object) -> None:
         if not self._armed:
             return
+        if is_kept_loop_driven():
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
+            return
+        self._disarm()  # here: it may strike on the way into the block, or out of it
+        raise DeadlineError(self._seconds, self._margin)
+
+    def _disarm(self) -> None:
         self._armed = False  # first: from here on the signal does nothing
         if signal.getsignal(signal.SIGALRM) == self._strike:  # not the end of the environment's
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-
-    def _strike(self, *_: object) -> None:
-        if self._armed:
-            raise DeadlineError(self._seconds, self._margin)
 
 
 def _is_free() -> bool:

@@ -48,6 +48,11 @@ class PersistentLoop:
         self._driving: asyncio.Task[Any] | None = None
         self.driven_by = 0
 
+    @property
+    def is_driven(self) -> bool:
+        """Whether a thread drives it, is about to, or has just done so."""
+        return self._driver.locked()
+
     def run(self, work: Coroutine[Any, Any, T], *, context: Context | None = None) -> T:
         """Runs a coroutine to its end, with the context variables of the context, and returns its result."""
         if not self._driver.acquire(False):
@@ -269,6 +274,11 @@ def kept_loop() -> PersistentLoop | None:
 def cancel_what_runs() -> bool:
     """Cancels what a synchronous call is waiting for, from another thread; returns whether that was heard."""
     return bool(_kept) and _kept[0].cancel()
+
+
+def is_kept_loop_driven() -> bool:
+    """Whether somebody drives the persistent loop, in whichever thread."""
+    return bool(_kept) and _kept[0].is_driven
 
 
 def is_inside_a_loop() -> bool:

@@ -112,9 +112,15 @@ def serve(handler: Served[T], event: object, context: object) -> T:
     elsewhere = _environment_elsewhere()
     if elsewhere is not None and elsewhere.loop is not None:
         remote = RemoteLoop(elsewhere, elsewhere.loop)
-        if handler.is_async:
-            return remote.run(handler.invoke_in(elsewhere, event, context))
-        return handler.call_beside(elsewhere, event, context, remote)
+        try:
+            if handler.is_async:
+                return remote.run(handler.invoke_in(elsewhere, event, context))
+            return handler.call_beside(elsewhere, event, context, remote)
+        finally:
+            if elsewhere.live.works and not elsewhere.closed:
+                from warmkit.settle import finish_works
+
+                remote.run(finish_works(elsewhere.live))
     host = persistent_loop()
     if host.driven_by == threading.get_ident():  # an observer, or a probe
         raise InsideLoopError(handler.__name__)

@@ -6,10 +6,9 @@ less than an event loop. A plain function runs in the main thread, as under AWS'
 
 import inspect
 import sys
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable
 from contextvars import Context as Variables
-from types import CoroutineType
-from typing import Any, cast
+from typing import Any
 
 from warmkit.hosts.alarm import Alarm
 from warmkit.hosts.ending import EndedError, Ending
@@ -20,8 +19,8 @@ from warmkit.runtime.invocation import (
     Api,
     Tell,
     Written,
+    answered,
     finish_after,
-    leaves_work,
     post,
     read,
     set_trace_variable,
@@ -83,7 +82,7 @@ class Turns:
         at_once(post(self._api, received, outcome))
         if isinstance(outcome, Failure):
             variables.run(self._tell, outcome)
-        if leaves_work(variables):
+        if answered(variables):
             self._host.run(finish_after(variables))
 
     def _outcome(self, received: Received, variables: Variables) -> Written | Failure:
@@ -109,8 +108,7 @@ class Turns:
         return result
 
     def _run_in_time(self, work: Awaitable[Any], context: Context, variables: Variables) -> object:
-        limited = in_time(_coroutine(work), context, self._host.loop)
-        return self._host.run(limited, context=variables)
+        return self._host.run(in_time(work, context, self._host.loop), context=variables)
 
     def _call_warm(
         self, handler: Any, event: object, context: Context, variables: Variables
@@ -126,11 +124,3 @@ def _environment(host: PersistentLoop) -> Any:
     """Returns the environment of the host's loop; None where nothing of warmkit's core is loaded."""
     module = sys.modules.get("warmkit.environment")
     return None if module is None else module.default_environment(host.loop)
-
-
-def _coroutine(work: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
-    return cast("Any", work) if type(work) is CoroutineType else _awaited(work)
-
-
-async def _awaited(work: Awaitable[Any]) -> Any:
-    return await work

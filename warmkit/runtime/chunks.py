@@ -41,13 +41,19 @@ def first(chunk: object) -> First:
             {
                 "statusCode": int(chunk.status),
                 "headers": dict(chunk.headers),
-                "cookies": list(chunk.cookies),
+                "cookies": _cookies(chunk),
             },
             allow_nan=False,
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise _no_chunk(f"the HttpPrelude cannot be written: {error}") from None
     return First(HTTP, prelude.encode() + _END_OF_PRELUDE)
+
+
+def _cookies(prelude: HttpPrelude) -> list[str]:
+    if isinstance(prelude.cookies, str):
+        raise TypeError("cookies takes a list, and got one text")
+    return list(prelude.cookies)
 
 
 def data_of(chunk: object) -> bytes:

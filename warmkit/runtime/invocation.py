@@ -99,7 +99,8 @@ def post(api: Api, received: Received, outcome: Written | Failure) -> Coroutine[
 def variables_of(received: Received) -> Variables:
     """Returns the context variables of an invocation: those of the process, who it is, and what follows its answer."""
     variables = copy_context()
-    variables.run(afterwards.set, Afterwards(lambda: seconds_left(received)))
+    deadline = received.deadline_ms  # and not the event: timers keep these variables for a while
+    variables.run(afterwards.set, Afterwards(lambda: seconds_left(deadline)))
     variables.run(current.request_id.set, received.request_id)
     variables.run(current.trace_id.set, received.trace_id)
     variables.run(current.tenant_id.set, received.tenant_id)
@@ -114,22 +115,28 @@ def set_trace_variable(trace_id: str) -> None:
         os.environ.pop("_X_AMZN_TRACE_ID", None)
 
 
-def seconds_left(received: Received) -> float:
+def seconds_left(deadline_ms: int) -> float:
     """Returns what is left of an invocation for what nobody waits for."""
-    return max(0.0, received.deadline_ms / 1000 - _clock.read().wall - MARGIN)
+    return max(0.0, deadline_ms / 1000 - _clock.read().wall - MARGIN)
 
 
-def leaves_work(variables: Variables) -> bool:
-    """Whether the handler left something for after its response."""
+def answered(variables: Variables) -> bool:
+    """Notes that the response is given; returns whether the handler has left something for after it."""
     left = variables[afterwards]
-    return left is not None and bool(left.works)
+    if left is None:
+        return False
+    left.over = not left.works  # what is left from now on has missed it
+    return not left.over
 
 
 async def finish_after(variables: Variables) -> None:
-    """Does what the handler left for after its response, which is given."""
+    """Does what the handler left for after its response."""
     left = variables[afterwards]
-    if left is not None and left.works:
-        await finish(left.works)
+    if left is not None:
+        try:
+            await finish(left.works)
+        finally:
+            left.over = True
 
 
 def outcome_of(serving: asyncio.Task[Any]) -> Any:

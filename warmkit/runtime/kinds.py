@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from warmkit.clock import DEADLINE_MARGIN, own_time
@@ -45,12 +45,10 @@ def time_of(context: Context, margin: float = DEADLINE_MARGIN) -> tuple[float, f
 
 
 def in_time(
-    work: Coroutine[Any, Any, T],
+    work: Awaitable[T],
     context: Context,
     loop: asyncio.AbstractEventLoop,
-    margin: float | None = DEADLINE_MARGIN,
+    margin: float = DEADLINE_MARGIN,
 ) -> Coroutine[Any, Any, T]:
     """Returns the work of an invocation as one that ends in its own time, with `DeadlineError`."""
-    if margin is None:
-        return work
     return deadlines_of(loop).within(*time_of(context, margin), work)

@@ -57,7 +57,9 @@ class Streaming:
         try:
             event, context = read(received)
             work = _send_all(self._chunks(event, context), response)
-            await in_time(work, context, asyncio.get_running_loop(), self._margin)
+            if self._margin is not None:
+                work = in_time(work, context, asyncio.get_running_loop(), self._margin)
+            await work
         except BaseException as error:  # noqa: BLE001  see above
             return failure_of(error)
         return None

@@ -6,10 +6,10 @@ It knows neither sockets nor signals: it is given ways to the platform, and told
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context as Variables
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from warmkit.environment import default_environment
 from warmkit.hosts.threads import run_in_thread
@@ -20,6 +20,7 @@ from warmkit.runtime.invocation import (
     Api,
     Tell,
     Written,
+    answered,
     finish_after,
     outcome_of,
     post,
@@ -34,6 +35,7 @@ from warmkit.runtime.streaming import Streaming
 
 _log = logging.getLogger("warmkit")
 
+T = TypeVar("T")
 Call = Callable[[Any, Context], Awaitable[object]]
 Answering = Callable[[Api, Received, Variables], Awaitable[Failure | None]]
 """Serves an invocation and answers it; returns what went wrong."""
@@ -125,22 +127,28 @@ class Pollers:
             if failure is not None:
                 variables.run(self._tell, failure)
         finally:
-            await finish_after(variables)
+            if answered(variables):
+                await self._until_done(finish_after(variables), None)
 
     async def _answer_whole(
         self, call: Call, api: Api, received: Received, variables: Variables
     ) -> Failure | None:
-        serving = asyncio.get_running_loop().create_task(
-            _outcome(call, received), context=variables
-        )
+        serving = await self._until_done(_outcome(call, received), variables)
+        outcome: Written | Failure = outcome_of(serving)
+        await post(api, received, outcome)
+        return outcome if isinstance(outcome, Failure) else None
+
+    async def _until_done(
+        self, work: Coroutine[Any, Any, T], variables: Variables | None
+    ) -> asyncio.Task[T]:
+        """Waits for a task that can be cut short."""
+        serving = asyncio.get_running_loop().create_task(work, context=variables)
         self._serving.add(serving)
         try:
             await asyncio.wait({serving})
         finally:
             self._serving.discard(serving)
-        outcome: Written | Failure = outcome_of(serving)
-        await post(api, received, outcome)
-        return outcome if isinstance(outcome, Failure) else None
+        return serving
 
 
 async def _outcome(call: Call, received: Received) -> Written | Failure:
@@ -168,6 +176,8 @@ async def _call_in_time(handler: Callable[..., Any], event: object, context: Con
 def _in_thread(function: Callable[..., Any]) -> Call:
     async def call(event: object, context: Context) -> object:
         result = await run_in_thread(partial(function, event, context))
-        return await result if inspect.isawaitable(result) else result
+        if not inspect.isawaitable(result):
+            return result
+        return await in_time(result, context, asyncio.get_running_loop())
 
     return call

@@ -6,7 +6,7 @@ import signal
 import time
 from typing import Annotated
 
-from warmkit import Lazy, resource, warm_handler
+from warmkit import Lazy, after_response, resource, warm_handler
 
 
 def say(word):
@@ -40,6 +40,29 @@ def blocking(event, context, connection):
     finally:
         say("left")
     return connection
+
+
+@warm_handler(connection=connection)
+async def streaming(event, context, connection):
+    say("begun")
+    try:
+        yield connection
+        if event == "wait":
+            await asyncio.sleep(3600)
+    finally:
+        say("left")
+
+
+@warm_handler(connection=connection)
+async def afterwards(event, context, connection):
+    async def work():
+        say("begun")
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            say("left")
+
+    after_response(work(), limit=3600)
 
 
 @resource

@@ -9,6 +9,7 @@ import pytest
 
 from warmkit import DeadlineError, warm_handler
 from warmkit.hosts.alarm import Alarm
+from warmkit.hosts.loop import persistent_loop
 
 LONG = 3600
 
@@ -66,6 +67,37 @@ def test_a_signal_on_the_last_step_changes_nothing():
 def test_no_time_at_all_is_not_for_ever():
     with pytest.raises(DeadlineError), Alarm(0, 0):
         time.sleep(LONG)
+
+
+def test_a_time_longer_than_any_timer_is_no_error():
+    with Alarm(float("inf"), 0.5):
+        pass
+
+
+def test_one_that_strikes_on_the_way_out_leaves_the_signal_to_the_next():
+    alarm = Alarm(LONG, 0.5)
+    alarm.__enter__()
+    with pytest.raises(DeadlineError):
+        signal.raise_signal(
+            signal.SIGALRM
+        )  # and the block is never left: it was, or was not yet entered
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+
+
+def test_it_strikes_no_task_of_the_loop_that_lives_on(host):
+    seen = []
+
+    async def work():
+        signal.raise_signal(signal.SIGALRM)
+        seen.append("the task goes on")
+
+    def block():
+        persistent_loop().run(work())
+        time.sleep(LONG)  # it looks again, and now the loop stands still
+
+    with pytest.raises(DeadlineError), Alarm(LONG, 0.5):
+        block()
+    assert seen == ["the task goes on"]
 
 
 def test_an_alarm_of_the_users_own_is_respected():

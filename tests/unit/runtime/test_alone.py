@@ -2,12 +2,14 @@
 
 import asyncio
 import contextvars
+import gc
 import os
+import sys
 import threading
 
 import pytest
 
-from warmkit import Invocation, warm_handler
+from warmkit import Invocation, after_response, warm_handler
 from warmkit.environment import default_environment
 from warmkit.hosts.ending import Ending
 from warmkit.hosts.loop import PersistentLoop
@@ -154,6 +156,48 @@ def test_the_trace_variable_of_the_process_is_set_for_the_invocation(turns, monk
         ("id-1", b'"Root=1"'),
         ("id-2", b"null"),
     ]
+
+
+def test_what_keeps_an_invocation_s_variables_does_not_keep_its_event(turns):
+    kept = []
+
+    async def handler(event, context):
+        kept.append(contextvars.copy_context())  # as each timer does, until the loop throws it away
+
+    received = call(1, b'"large"')
+    before = sys.getrefcount(received)
+    turns(handler, received)
+    assert kept
+    gc.collect()  # the traceback of the end
+    held = sys.getrefcount(received)
+    assert held == before
+
+
+def test_work_after_the_response_may_leave_more_and_what_comes_late_is_done_with_the_next(turns):
+    api = Told(call(1), call(2))
+
+    async def note(word):
+        await asyncio.sleep(0)
+        api.story.append(word)
+
+    async def work():
+        await note("work")
+        after_response(note("its own"))
+
+    async def too_late():
+        await note("late")
+        after_response(note("its work"))
+
+    @warm_handler
+    async def handler(event):
+        if event == 1:
+            after_response(work())
+        else:
+            handler.late = asyncio.create_task(too_late())
+
+    assert turns(handler, api=api)[:3] == [("id-1", b"null"), "work", "its own"]
+    turns.host.run(default_environment(turns.host.loop).aclose())
+    assert api.story[3:] == [("id-2", b"null"), "late", "its work"]
 
 
 def test_observers_settle_when_the_answer_has_been_posted(turns):

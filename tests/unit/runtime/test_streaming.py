@@ -207,7 +207,14 @@ def test_the_handler_has_ended_before_its_failure_is_told():
 
 
 @pytest.mark.parametrize(
-    "prelude", [HttpPrelude("ok"), HttpPrelude(headers={"a": object()}), HttpPrelude(cookies=1)]
+    "prelude",
+    [
+        HttpPrelude("ok"),
+        HttpPrelude(float("inf")),
+        HttpPrelude(headers={"a": object()}),
+        HttpPrelude(cookies=1),
+        HttpPrelude(cookies="a=b"),  # not one for each letter
+    ],
 )
 def test_a_prelude_that_cannot_be_written_is_an_ordinary_failure(prelude):
     async def handler(event, context):

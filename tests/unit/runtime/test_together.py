@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import random
+import time
 
 import pytest
 from lambda_platform import Platform, event, until
@@ -111,6 +112,14 @@ def test_a_failure_is_reported_logged_and_survived(handler, kind, error_type):
     assert [item.headers["lambda-runtime-function-error-type"] for item in posts] == [kind] * 2
     assert [item.json["errorType"] for item in posts] == [error_type] * 2
     assert [failure.kind for failure in told] == [kind] * 2
+
+
+def test_what_a_plain_function_returns_to_be_awaited_has_a_deadline():
+    def handler(event, context):
+        return asyncio.sleep(3600)
+
+    (post,) = serve(handler, event("a", deadline_ms=int(time.time() * 1000) + 100))
+    assert post.json["errorType"] == "DeadlineError"
 
 
 def test_the_trace_begins_in_the_handler():
@@ -293,3 +302,32 @@ def test_work_after_the_response_is_done_even_if_nobody_took_the_response(caplog
     assert ["was not answered" in item.message for item in caplog.records if item.exc_info] == [
         True
     ]
+
+
+def test_when_time_is_up_work_after_the_response_is_cut_short_too():
+    story = []
+
+    async def work():
+        story.append("begun")
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            story.append("rolled back")
+
+    async def handler(event, context):
+        after_response(work(), limit=3600)
+
+    async def main():
+        async with Platform().listening() as platform:
+            platform.put(event("a"))
+            api = RuntimeApi(LoopLine(platform.address))
+            server = Pollers(handler, [api], print)
+            running = asyncio.create_task(server.run())
+            await until(lambda: story)
+            server.stop()
+            server.cut_short()
+            await running
+            api.close()
+
+    asyncio.run(main())
+    assert story == ["begun", "rolled back"]
