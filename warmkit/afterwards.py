@@ -63,7 +63,7 @@ async def finish(works: list[Work], *, seconds: float | None = None) -> None:
     now = asyncio.get_running_loop().time
     ends = None if seconds is None else now() + seconds
     while works:
-        running = [_begin(work, None if ends is None else ends - now()) for work in works]
+        running = [_begin(work, None if ends is None else max(0.0, ends - now())) for work in works]
         works.clear()
         try:
             await asyncio.wait(running)
