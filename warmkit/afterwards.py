@@ -4,6 +4,7 @@ It knows awaitables and seconds, not invocations. Loaded with the first such wor
 """
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from contextvars import Context, ContextVar
@@ -62,8 +63,8 @@ async def finish(works: list[Work], *, seconds: float | None = None) -> None:
     """
     now = asyncio.get_running_loop().time
     ends = None if seconds is None else now() + seconds
-    while works:
-        running = [_begin(work, None if ends is None else max(0.0, ends - now())) for work in works]
+    while works and (ends is None or now() < ends):
+        running = [_begin(work, None if ends is None else ends - now()) for work in works]
         works.clear()
         try:
             await asyncio.wait(running)
@@ -72,6 +73,11 @@ async def finish(works: list[Work], *, seconds: float | None = None) -> None:
                 task.cancel()
             await asyncio.wait(running)
             raise
+    for work in works:
+        _log.error("no time was left for work after the response: %r", work.awaitable)
+        if inspect.iscoroutine(work.awaitable):
+            work.awaitable.close()
+    works.clear()
 
 
 def _begin(work: Work, seconds: float | None) -> asyncio.Task[None]:

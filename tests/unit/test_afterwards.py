@@ -212,6 +212,28 @@ def test_work_may_leave_more_to_be_done(inside, host):
     assert story[4:] == ["three", "after three"]
 
 
+def test_work_that_always_leaves_more_does_not_hold_up_the_end(inside, clock, caplog):
+    begun = []
+
+    async def work():
+        begun.append(clock.monotonic)
+        after_response(work())
+        await asyncio.sleep(0.04)
+
+    @warm_handler
+    async def handler(event):
+        after_response(work())
+
+    @inside
+    async def scenario(environment):
+        await handler.invoke(None)
+        begins = clock.monotonic
+        await environment.aclose(0.3)
+        assert clock.monotonic - begins <= 0.3
+        assert len(begun) > 1
+        assert "no time was left for work" in caplog.messages[-1]
+
+
 @pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError()])
 def test_what_would_end_the_process_ends_the_work(host, error, caplog):
     async def work():
