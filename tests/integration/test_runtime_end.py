@@ -193,7 +193,15 @@ def test_what_exits_in_a_task_ends_nobody(platform, runtime, concurrency):
     assert ended(process)[0] == 0
 
 
-HARD = ["surrogate", "no_text", "no_folder", "stop_iteration", "cancels_itself", "cancels_later"]
+HARD = [
+    "surrogate",
+    "no_text",
+    "no_folder",
+    "stop_iteration",
+    "cancels_itself",
+    "cancels_later",
+    "stops_the_loop",
+]
 
 
 @pytest.mark.parametrize("handler", HARD)

@@ -92,7 +92,7 @@ def _live(address: str, name: str, log: Log, host: PersistentLoop, ending: Endin
 
 
 def _drive(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:
-    """Runs the loop to the end of the work, whatever exits a task of somebody's asks for: others are being served."""
+    """Runs the loop to the end of the work, whatever end a task of somebody's asks for: others are being served."""
     serving = loop.create_task(work)
     while not serving.done():
         try:
@@ -101,6 +101,10 @@ def _drive(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> 
             pass  # what held the loop does so no longer
         except (SystemExit, KeyboardInterrupt) as asked:
             _log.error("a task asked for the end of the process, in vain: %r", asked)
+        except RuntimeError:
+            if serving.done():  # its own
+                raise
+            _log.error("a task stopped the event loop, in vain")
     serving.result()
 
 

@@ -1,6 +1,7 @@
 """A Lambda function whose handler makes it hard to tell what went wrong."""
 
 import asyncio
+import inspect
 import os
 import tempfile
 
@@ -40,6 +41,12 @@ async def cancels_later():
     return "fine"
 
 
+async def stops_the_loop():
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(0)
+    return "fine"
+
+
 @warm_handler
 async def asynchronous(event, context):
     return await globals()[event]()
@@ -49,6 +56,5 @@ def handler(event, context):
     """A plain one, which may return something to await."""
     if event == "go":
         return "fine"
-    return (
-        asynchronous.invoke(event, context) if event.startswith("cancels") else globals()[event]()
-    )
+    is_async = inspect.iscoroutinefunction(globals()[event])
+    return asynchronous.invoke(event, context) if is_async else globals()[event]()
