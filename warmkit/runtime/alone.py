@@ -5,8 +5,9 @@ less than an event loop. A plain function runs in the main thread, as under AWS'
 """
 
 import inspect
+import logging
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from contextvars import Context as Variables
 from typing import Any
 
@@ -30,6 +31,8 @@ from warmkit.runtime.invocation import (
 from warmkit.runtime.kinds import in_time, is_async, is_warm, time_of
 from warmkit.runtime.lines import at_once
 from warmkit.runtime.protocol import Received
+
+_log = logging.getLogger("warmkit")
 
 
 class Turns:
@@ -73,7 +76,7 @@ class Turns:
         self._serve(received)
         environment = _environment(self._host)
         if environment is not None and environment.live.unsettled:
-            self._host.run(environment.settle())
+            self._finish(environment.settle())
 
     def _serve(self, received: Received) -> None:
         variables = variables_of(received)
@@ -83,7 +86,14 @@ class Turns:
         if isinstance(outcome, Failure):
             variables.run(self._tell, outcome)
         if answered(variables):
-            self._host.run(finish_after(variables))
+            self._finish(finish_after(variables))
+
+    def _finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs what follows an answer, whatever exits a task of somebody's asks for: others are to be served."""
+        try:
+            self._host.run(work)
+        except (SystemExit, KeyboardInterrupt) as asked:
+            _log.error("a task asked for the end of the process, in vain: %r", asked)
 
     def _outcome(self, received: Received, variables: Variables) -> Written | Failure:
         """The one place where what a handler raises becomes a value."""

@@ -200,6 +200,19 @@ def test_work_after_the_response_may_leave_more_and_what_comes_late_is_done_with
     assert api.story[3:] == [("id-2", b"null"), "late", "its work"]
 
 
+def test_a_task_that_exits_after_the_response_ends_nobody(turns):
+    async def leave():
+        await asyncio.sleep(0.001)
+        raise SystemExit(3)
+
+    @warm_handler
+    async def handler(event):
+        after_response(asyncio.create_task(leave()))
+        return event
+
+    assert turns(handler, call(1), call(2)) == [("id-1", b"1"), ("id-2", b"2")]
+
+
 def test_observers_settle_when_the_answer_has_been_posted(turns):
     api = Told(call(1), call(2))
 
