@@ -73,7 +73,7 @@ class WarmHandler(Generic[R]):
         plain = {parameter for parameter, _ in self._plain}
         self._special = [need for need in needs if need.parameter not in plain]
         self.is_async = inspect.iscoroutinefunction(function)
-        self.is_stream = inspect.isasyncgenfunction(function)
+        self.is_stream = _gives_chunks(function)
         if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # this import is the init phase
             from warmkit.hosts import aws
 
@@ -376,6 +376,11 @@ def warm_handler(
         return WarmHandler(function, resources, observers, deadline_margin)
 
     return decorate(function) if function is not None else cast("HandlerDecorator", decorate)
+
+
+def _gives_chunks(function: Any) -> bool:
+    """Whether calling it gives an async generator; it may be an object, too."""
+    return inspect.isasyncgenfunction(function) or inspect.isasyncgenfunction(function.__call__)
 
 
 def _refuse_wrong(function: object, resources: Mapping[str, object]) -> None:

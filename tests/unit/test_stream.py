@@ -160,6 +160,20 @@ def test_a_stream_that_nobody_reads_is_no_invocation(inside):
         assert environment.invocations == 0
 
 
+def test_an_object_whose_call_yields_streams_too(inside):
+    class Story:
+        async def __call__(self, event):
+            yield event
+
+    handler = warm_handler(Story())
+
+    @inside
+    async def scenario(environment):
+        assert await read(handler.stream(1)) == [1]
+        with pytest.raises(UsageError, match="Story yields its response"):
+            await handler.invoke(1)
+
+
 def test_where_one_whole_response_is_taken_it_says_so(inside):
     @warm_handler
     async def handler(event):
