@@ -6,7 +6,6 @@ It knows tasks and seconds, not handlers. Loaded with the first invocation that 
 import asyncio
 from collections.abc import Awaitable
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 from warmkit.errors import DeadlineError
 
@@ -78,13 +77,16 @@ class Deadlines:
             self._set(min(left))
 
 
-_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Deadlines] = WeakKeyDictionary()
+_by_loop: dict[asyncio.AbstractEventLoop, Deadlines] = {}
 
 
 def deadlines_of(loop: asyncio.AbstractEventLoop) -> Deadlines:
     """Returns a loop's deadlines, made on first use."""
     found = _by_loop.get(loop)
     if found is None:
+        for other in list(_by_loop):
+            if other.is_closed():  # a weak dictionary would keep it: a loop's timer knows the loop
+                _by_loop.pop(other, None)
         found = _by_loop.setdefault(loop, Deadlines(loop))
     return found
 

@@ -1,7 +1,9 @@
 """The deadline: a handler ends shortly before the platform would end the environment, and all else stays."""
 
 import asyncio
+import gc
 import math
+import weakref
 
 import pytest
 
@@ -199,6 +201,20 @@ def test_an_async_def_behind_a_synchronous_decorator_has_one_too(inside, clock):
     async def scenario(environment):
         with pytest.raises(DeadlineError):
             await handler.invoke(None, Context(clock, 3))
+
+
+def test_loops_that_are_closed_are_not_kept():
+    @warm_handler
+    async def handler(event):
+        return weakref.ref(asyncio.get_running_loop())
+
+    class Minute:
+        def get_remaining_time_in_millis(self):
+            return 60_000
+
+    loops = [asyncio.run(handler.invoke(None, Minute())) for _ in range(5)]
+    gc.collect()
+    assert sum(loop() is not None for loop in loops) <= 1
 
 
 def test_it_can_be_turned_off(inside, clock):
