@@ -34,8 +34,9 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
 def _commands() -> click.Group:
     import click
 
+    from warmkit.local.commands.invoke import invoke
     from warmkit.local.demo.command import demo
 
     about = "Resources that live as long as a Lambda execution environment."
-    group = click.Group("warmkit", commands=[demo], help=about)
+    group = click.Group("warmkit", commands=[demo, invoke], help=about)
     return click.version_option(package_name="warmkit")(group)

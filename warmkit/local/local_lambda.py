@@ -182,6 +182,10 @@ class LocalLambda:
             cut(one.processes.all_pids(), spare_port=one.api_port) for one in self.fleet.sandboxes
         )
 
+    async def shut_down(self) -> None:
+        """End all environments in order, as Lambda does with those that it needs no more."""
+        await self.fleet.aclose()
+
     async def kill(self) -> None:
         """Let all environments vanish without a word, as when a host fails."""
         for sandbox in self.fleet.sandboxes:

@@ -244,9 +244,10 @@ class Sandbox:
         except BrokenError as error:
             failure = error.failure
             await self._give_up(course, failure, reason="failure")
-        finally:
-            if not course.replied.done():
-                course.replied.cancel()
+        except asyncio.CancelledError:
+            course.replied.cancel()
+            course.reported.cancel()
+            raise
         self._report(invocation, course, begun, failure, status)
         self._done()
 
@@ -443,7 +444,7 @@ class Sandbox:
         self._exits[name] = status
         self._tell("exited", f"{name}: {_described(status)}")
         self._news.set()
-        if not self.open and self._ready:  # killed while nobody used it
+        if not self.open and self._ready and not self.dead:  # while nobody used it
             self.dead = True
             self._idle(self)
 
