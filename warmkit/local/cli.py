@@ -35,8 +35,9 @@ def _commands() -> click.Group:
     import click
 
     from warmkit.local.commands.invoke import invoke
+    from warmkit.local.commands.serve import serve
     from warmkit.local.demo.command import demo
 
     about = "Resources that live as long as a Lambda execution environment."
-    group = click.Group("warmkit", commands=[demo, invoke], help=about)
+    group = click.Group("warmkit", commands=[demo, invoke, serve], help=about)
     return click.version_option(package_name="warmkit")(group)

@@ -47,6 +47,13 @@ def sleep(event, context):
     return os.getpid()
 
 
+def until(event, context):
+    """Waits for a file."""
+    while not Path(event).exists():
+        time.sleep(0.01)
+    return os.getpid()
+
+
 def end(event, context):
     """Ends its own process: with a status, or with a signal if it is negative."""
     if event is None:
