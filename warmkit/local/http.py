@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -93,8 +93,11 @@ class Request:
         cookies: Sequence[str] = (),
     ) -> None:
         """Answer."""
+        way: _Way = self.scope["state"]["way"]
+        way.hold()
         await self.begin(status, headers, cookies, length=len(body))
         await self._send({"type": "http.response.body", "body": body})
+        way.release()
 
     async def begin(
         self,
@@ -119,6 +122,55 @@ class Request:
 
 def _headers(scope: Any) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+class _Way:
+    """A transport that can hold back the head of an answer until its body is there.
+
+    uvicorn writes them one after the other, and the peer would be woken twice.
+    """
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport
+        self._held: list[bytes] | None = None
+
+    def of(self, transport: asyncio.Transport) -> _Way:
+        """Become the way to a peer."""
+        self._transport = transport
+        return self
+
+    def hold(self) -> None:
+        """Hold back what is written from now on."""
+        self._held = []
+
+    def release(self) -> None:
+        """Write what was held back."""
+        held, self._held = self._held, None
+        if held:
+            self._transport.write(b"".join(held))
+
+    def write(self, data: bytes) -> None:
+        """Write, or hold back."""
+        if self._held is None:
+            self._transport.write(data)
+        else:
+            self._held.append(data)
+
+    def close(self) -> None:
+        """Close, after what was held back."""
+        self.release()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, with such a transport."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        way: _Way = self.app_state["way"]
+        super().connection_made(cast("asyncio.Transport", way.of(transport)))
 
 
 class HttpServer:
@@ -177,6 +229,8 @@ async def serve(app: App, host: str = "127.0.0.1", port: int = 0) -> HttpServer:
     config.load()
     state = ServerState()
     server = await asyncio.get_running_loop().create_server(
-        lambda: HttpToolsProtocol(config=config, server_state=state, app_state={}), host, port
+        lambda: _Protocol(config=config, server_state=state, app_state={"way": _Way()}),
+        host,
+        port,
     )
     return HttpServer(server, state)

@@ -83,6 +83,11 @@ def function_options(command: F) -> F:
             show_default=True,
             help="Invocations that an environment serves at once. More than 1 means Lambda Managed Instances, which do not freeze.",
         ),
+        click.option(
+            "--freeze/--no-freeze",
+            default=True,
+            help="Whether idle environments stand still.  [default: freeze]",
+        ),
     ]
     for part in reversed(parts):
         command = part(command)
@@ -103,6 +108,7 @@ def options_of(given: dict[str, Any]) -> Options:
         "extensions": tuple(path.resolve() for path in given.pop("extensions")),
         "limit": given.pop("limit"),
         "concurrency": given.pop("concurrency"),
+        "freeze": given.pop("freeze"),
     }
     return options
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -101,7 +102,8 @@ def _not_served(host: str, port: int, error: OSError) -> click.ClickException:
 
 def _say(environment: str, line: str) -> None:
     for part in line.replace("\r", "\n").split("\n"):
-        click.echo(f"{environment}  {part}")
+        sys.stdout.write(f"{environment}  {part}\n")
+    sys.stdout.flush()
 
 
 def _note(text: str) -> None:

@@ -252,16 +252,25 @@ def _failure_in(request: Request) -> Failure | None:
 
 async def _unless_left(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Await something for a peer, unless it leaves meanwhile."""
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(request.disconnected())
+    left = False
+    waiting = asyncio.current_task()
+
+    async def watch() -> None:
+        nonlocal left
+        await request.disconnected()
+        left = True
+        assert waiting is not None
+        waiting.cancel()
+
+    watching = asyncio.create_task(watch())
     try:
-        await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise DisconnectedError
-        return working.result()
+        return await work
+    except asyncio.CancelledError:
+        if left:
+            raise DisconnectedError from None
+        raise
     finally:
-        for task in (working, leaving):
-            task.cancel()
+        watching.cancel()
 
 
 async def _accept(request: Request) -> None:

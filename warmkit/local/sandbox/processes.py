@@ -89,20 +89,21 @@ class Processes:
     async def freeze(self) -> bool:
         """Stop every process. Return whether all stand still; False if a thaw came in between.
 
-        A process may fork, or leave its session, while it is being stopped; so it is looked for
-        again until nothing new is found.
+        A process may fork, or leave its session, while it is being stopped; so what `run` started is
+        stopped at once, and all that is below it is looked for until nothing new is found.
         """
         self._freezes += 1
         this = self._freezes
-        self._stop(proc.descendants(self._keeper.pid))
+        self._stop(list(self._pids.values()))
         for _ in range(_SETTLE_TRIES):
-            found = proc.descendants(self._keeper.pid)
-            self._stop([pid for pid in found if pid not in self._stopped])
-            if all(map(proc.stands_still, self._stopped)) and len(found) <= len(self._stopped):
-                return True
             await asyncio.sleep(_SETTLE_S)
             if this != self._freezes:
                 return False
+            found = proc.descendants(self._keeper.pid)
+            new = [pid for pid in found if pid not in self._stopped]
+            self._stop(new)
+            if not new and all(map(proc.stands_still, found)):
+                return True
         return True  # a thread that waits for a stopped child's exec cannot be stopped, nor does it run
 
     def _stop(self, pids: Sequence[int]) -> None:
