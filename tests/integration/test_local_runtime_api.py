@@ -228,7 +228,7 @@ def test_a_response_that_is_too_large_is_an_error_for_the_caller() -> None:
         failure = exchange.replied.result().failure
         assert failure is not None
         assert failure.kind == "Function.ResponseSizeTooLarge"
-        assert str(len(body)) in failure.payload.decode()
+        assert "(6291556 bytes)" in failure.payload.decode()
 
 
 def test_an_unknown_response_mode_is_refused() -> None:
@@ -416,7 +416,8 @@ def test_a_registered_extension_is_told_of_the_function() -> None:
         ("a", b'{"events": "INVOKE"}', "InvalidRequestFormat"),
         ("a", b'{"events": [1]}', "InvalidRequestFormat"),
         ("a", b'{"events": ["invoke"]}', "Extension.InvalidEventType"),
-        ("a", b'{"events": ["SHUTDOWN"]}', "ShutdownEventNotSupportedForInternalExtension"),
+        ("a", b'{"events": ["SHUTDOWN"]}', "Extension.InvalidEventType"),
+        ("a", b'{"configurationKeys": ["k"]}', "InvalidRequestFormat"),
         ("known", b'{"events": ["NIGHT"]}', "Extension.InvalidEventType"),
     ],
 )

@@ -140,8 +140,9 @@ class RuntimeApi:
             self._fail(exchange, "Runtime.TruncatedResponse", "The response ended too early")
             raise
         if body is None:
-            length = request.headers.get("content-length", f"more than {MOST_BYTES}")
-            message = f"Response payload size ({length} bytes) exceeded maximum allowed payload size ({MOST_BYTES} bytes)."
+            message = (
+                f"Response payload size exceeded maximum allowed payload size ({MOST_BYTES} bytes)."
+            )
             self._fail(exchange, "Function.ResponseSizeTooLarge", message, named=False)
             raise RefusedError(413, "RequestEntityTooLarge", message)
         exchange.reply(Reply.whole(body, request.headers.get("content-type", "")))
@@ -217,7 +218,7 @@ class RuntimeApi:
 
     async def _metadata(self, request: Request) -> None:
         if request.headers.get("authorization", "") != f"Bearer {self._token}":
-            await request.answer(401)
+            await request.answer(401, b"Unauthorized\n", {"content-type": "text/plain"})
             return
         caching = {"cache-control": "private, max-age=43200, immutable"}
         await request.answer(200, b'{"AvailabilityZoneID":"use1-az1"}', _JSON | caching)

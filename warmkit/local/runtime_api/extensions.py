@@ -171,12 +171,12 @@ class Extensions:
         if self._many:
             allowed = allowed - {INVOKE}
         for event in events:
-            if event in allowed:
-                continue
-            kind = "Extension.InvalidEventType"
-            if event == SHUTDOWN:
-                kind = "ShutdownEventNotSupportedForInternalExtension"
-            raise _refused(kind, f"{event}: {kind}")
+            if event not in allowed:
+                internal = event == SHUTDOWN and not external
+                why = (
+                    "ShutdownEventNotSupportedForInternalExtension" if internal else "not supported"
+                )
+                raise _refused("Extension.InvalidEventType", f"{event}: {why}")
 
     def _new(self, name: str) -> Extension:
         if not self._open:
@@ -241,10 +241,14 @@ def _events_in(body: bytes) -> list[str]:
     try:
         said: Any = json.loads(body)
         events: Any = said.get("events") or []
+        deprecated: Any = said.get("configurationKeys")
     except (ValueError, AttributeError) as error:
         raise _refused("InvalidRequestFormat", str(error)) from None
     if not isinstance(events, list) or not all(isinstance(event, str) for event in events):  # pyright: ignore[reportUnknownVariableType]
         raise _refused("InvalidRequestFormat", 'Expected {"events": ["INVOKE", ...]}')
+    if deprecated:
+        message = "configurationKeys are deprecated; use environment variables instead"
+        raise _refused("InvalidRequestFormat", message)
     return cast("list[str]", events)
 
 

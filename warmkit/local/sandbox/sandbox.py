@@ -253,7 +253,7 @@ class Sandbox:
 
     async def _serve(self, invocation: Invocation, course: Course) -> Failure | None:
         """Let the function answer, and wait until all is done; return what went wrong in its code."""
-        invocation.deadline_ms = round((time.time() + self.function.timeout) * 1000)
+        invocation.deadline_ms = int((time.time() + self.function.timeout) * 1000)
         if not self._ready:
             await self._repeat_init(invocation)
         if self._api.runtime.restoring:
