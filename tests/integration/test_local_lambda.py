@@ -205,6 +205,31 @@ def test_an_environment_that_dies_while_frozen_is_never_used_again(start: Any) -
     assert second.report.environment != first.report.environment
 
 
+@pytest.mark.parametrize("busy", [True, False])
+def test_an_environment_whose_keeper_was_killed_is_replaced(busy: bool) -> None:  # noqa: FBT001
+    async def main() -> None:
+        options: Any = {"task_root": FUNCTIONS, "timeout": 20}
+        async with LocalLambda("sandboxed.sleep", **options) as function:
+            pid = (await function.invoke(0)).payload
+            keeper = psutil.Process(pid).parent()
+            assert keeper is not None
+            if busy:
+                under_way = asyncio.create_task(function.invoke(10))
+                while not function.environments[0].busy:  # noqa: ASYNC110  it begins
+                    await asyncio.sleep(0)
+                keeper.kill()
+                assert (await under_way).payload["errorType"] == "Runtime.ExitError"
+            else:
+                keeper.kill()
+                while function.environments:  # noqa: ASYNC110  it is noticed
+                    await asyncio.sleep(0.001)
+            again = await function.invoke(0)
+            assert not again.failed
+            assert again.payload != pid
+
+    asyncio.run(main())
+
+
 def test_an_import_that_fails_shows_its_traceback_once(start: Any) -> None:
     function = start("echo", env={"IMPORT_ERROR": "no such thing"})
     answer = function.invoke({})
@@ -324,14 +349,49 @@ def test_provisioned_environments_are_there_before_the_first_invocation() -> Non
     asyncio.run(main())
 
 
-def test_one_environment_serves_many_at_once_and_does_not_freeze() -> None:
+def test_one_environment_serves_many_at_once_and_does_not_freeze(runtime: Any) -> None:
     async def main() -> None:
-        options: Any = {"task_root": FUNCTIONS, "concurrency": 4, "timeout": 10}
+        options: Any = {"task_root": FUNCTIONS, "runtime": runtime, "concurrency": 4, "timeout": 10}
         async with LocalLambda("sandboxed.sleep", **options) as function:
-            answers = await asyncio.gather(*(function.invoke(0.2) for _ in range(4)))
-            assert len({answer.payload for answer in answers}) == 1
+            answers = await asyncio.gather(*(function.invoke(0.3) for _ in range(4)))
+            assert not any(answer.failed for answer in answers)
+            pids = {answer.payload for answer in answers}
+            assert len(pids) == (1 if runtime == "warmkit" else 4)  # AWS's is a process for each
+            assert len(function.environments) == 1
             await function.freeze()
             assert [one.frozen for one in function.environments] == [False]
+
+    asyncio.run(main())
+
+
+def test_with_many_at_once_a_timeout_is_told_and_the_others_go_on() -> None:
+    async def main() -> None:
+        options: Any = {
+            "task_root": FUNCTIONS,
+            "runtime": "aws",
+            "concurrency": 2,
+            "timeout": 0.5,
+        }
+        async with LocalLambda("sandboxed.sleep", **options) as function:
+            slow, fast = await asyncio.gather(function.invoke(1), function.invoke(0.1))
+            assert slow.payload["errorType"] == "Sandbox.Timedout"
+            assert not fast.failed
+            again = await function.invoke(0.1)
+            assert again.report.environment == fast.report.environment
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_snapshot_is_taken_after_init_and_restored_by_the_first_invocation(
+    frozen: bool,  # noqa: FBT001
+) -> None:
+    async def main() -> None:
+        options: Any = {"task_root": FUNCTIONS, "runtime": "aws", "initialization": "snap-start"}
+        async with LocalLambda("restored.handler", **options, freeze=frozen) as function:
+            first = (await function.invoke({})).payload
+            assert first == ["imported", "before the snapshot", "after the restore", "invoked"]
+            assert (await function.invoke({})).payload == [*first, "invoked"]
 
     asyncio.run(main())
 

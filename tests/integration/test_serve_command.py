@@ -82,11 +82,12 @@ def test_the_tail_of_the_log_comes_with_the_answer(echo: Served) -> None:
 
 
 def test_a_dry_run_runs_nothing(echo: Served) -> None:
-    before = len(echo.lines)
     answer = echo.invoke(FunctionName="orders", InvocationType="DryRun")
-    assert answer["StatusCode"] == 204
-    echo.invoke(FunctionName="orders")
-    assert sum("START" in line for line in echo.lines[before:]) == 1
+    assert (answer["StatusCode"], answer["Payload"]) == (204, b"")
+    request_id = answer["ResponseMetadata"]["RequestId"]
+    after = echo.invoke(FunctionName="orders")["ResponseMetadata"]["RequestId"]
+    echo.wait_for(f"REPORT RequestId: {after}")
+    assert not any(request_id in line for line in echo.lines)
 
 
 def test_a_failure_of_the_function_is_marked() -> None:

@@ -136,6 +136,9 @@ class Fleet:
         try:
             async with self._starting:
                 await sandbox.init()
+        except BaseException:
+            self.kill(sandbox)
+            raise
         finally:
             if not sandbox.started.done():
                 sandbox.started.set_result(None)

@@ -84,6 +84,13 @@ def function_options(command: F) -> F:
             help="Invocations that an environment serves at once. More than 1 means Lambda Managed Instances, which do not freeze.",
         ),
         click.option(
+            "--snap-start",
+            "initialization",
+            flag_value="snap-start",
+            default="on-demand",
+            help="Restore environments as SnapStart does, as near as processes allow.",
+        ),
+        click.option(
             "--freeze/--no-freeze",
             default=True,
             help="Whether idle environments stand still.  [default: freeze]",
@@ -109,6 +116,7 @@ def options_of(given: dict[str, Any]) -> Options:
         "limit": given.pop("limit"),
         "concurrency": given.pop("concurrency"),
         "freeze": given.pop("freeze"),
+        "initialization": given.pop("initialization"),
     }
     return options
 

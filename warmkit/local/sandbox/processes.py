@@ -67,6 +67,11 @@ class Processes:
         return bool(self._stopped)
 
     @property
+    def gone(self) -> bool:
+        """Whether the keeper has ended, so that nothing can be run any more."""
+        return self._gone.done()
+
+    @property
     def pids(self) -> dict[str, int]:
         """Each process that `run` started and that still runs, by its name."""
         return dict(self._pids)
@@ -80,7 +85,14 @@ class Processes:
     async def run(
         self, name: str, arguments: Sequence[str], variables: Mapping[str, str], directory: str
     ) -> int:
-        """Start a process in a session of its own, and return its id."""
+        """Start a process in a session of its own, and return its id.
+
+        Raises:
+            ProcessLookupError: Somebody has killed the keeper.
+        """
+        if self.gone:
+            message = "the environment's keeper is gone"
+            raise ProcessLookupError(message)
         started = self._started[name] = asyncio.get_running_loop().create_future()
         self._order(marshal.dumps(("run", name, list(arguments), dict(variables), directory)))
         pid: int = await started

@@ -244,6 +244,9 @@ class Sandbox:
         except BrokenError as error:
             failure = error.failure
             await self._give_up(course, failure, reason="failure")
+        except ProcessLookupError as error:
+            failure = Failure.of_platform("Sandbox.Failure", str(error), invocation.request_id)
+            await self._give_up(course, failure, reason="failure")
         except asyncio.CancelledError:
             course.replied.cancel()
             course.reported.cancel()
@@ -320,7 +323,7 @@ class Sandbox:
         self._tell("reset", reason)
         self._init_failure = failure
         await self._end_processes(reason)
-        if self.function.concurrency > 1:
+        if self.function.concurrency > 1 or self.processes.gone:
             self.dead = True
 
     def _timed_out(self, invocation: Invocation) -> Failure:
