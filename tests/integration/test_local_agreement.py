@@ -55,7 +55,8 @@ def _lowered(answer: http.client.HTTPResponse) -> dict[str, str]:
 
 @contextlib.contextmanager
 def both(handler: str, env: dict[str, str]) -> Iterator[tuple[Lambda, Lambda]]:
-    env = ENV | env | {"AWS_LAMBDA_FUNCTION_HANDLER": handler}
+    version = f"AWS_Lambda_python3.{sys.version_info.minor}"  # AWS's runtime looks at it
+    env = ENV | env | {"AWS_LAMBDA_FUNCTION_HANDLER": handler, "AWS_EXECUTION_ENV": version}
     options = [
         "--runtime",
         "aws",

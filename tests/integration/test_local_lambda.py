@@ -22,7 +22,7 @@ from warmkit.local import BlockingLambda, LocalLambda, ThrottledError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from warmkit.local.sandbox.sandbox import Moment
+    from warmkit.local.sandbox.course import Moment
 
 FUNCTIONS = Path(__file__).parent / "functions"
 

@@ -7,7 +7,8 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from warmkit.local.sandbox.sandbox import Course, Moment, Sandbox
+from warmkit.local.sandbox.course import Course, Moment
+from warmkit.local.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from warmkit.local.options import FunctionOptions, Options
+    from warmkit.local.sandbox.course import Course
     from warmkit.local.sandbox.report import Report
-    from warmkit.local.sandbox.sandbox import Course
 
 LIMIT, IDLE_S = 100, 300.0
 

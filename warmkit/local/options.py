@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypedDict
 
+from warmkit.local.sandbox.course import Moment
 from warmkit.local.sandbox.function import Initialization, RuntimeName
-from warmkit.local.sandbox.sandbox import Moment
 
 
 class FunctionOptions(TypedDict, total=False):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from warmkit.local.local_lambda import Answer, LocalLambda
-    from warmkit.local.sandbox.sandbox import Moment
+    from warmkit.local.sandbox.course import Moment
     from warmkit.local.scenario import Step
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from warmkit.local.play import Played
-    from warmkit.local.sandbox.sandbox import Moment
+    from warmkit.local.sandbox.course import Moment
 
 _SHOWN_MOMENTS = {"ready", "init failed", "frozen", "thawed", "reset", "exited", "ended"}
 _PAYLOAD_CHARACTERS = 60

@@ -43,7 +43,7 @@ def serve(handler: str, host: str, port: int, *, reloads: bool, **given: Any) ->
     require("uvicorn", "httptools", what="warmkit[local]")
     delays = given.pop("retry_delays")
     options = options_of(given)
-    if given["provisioned"] and options["initialization"] == "snap-start":
+    if given["provisioned"] and options.get("initialization") == "snap-start":
         message = "--snap-start and --provisioned exclude each other, as on Lambda."
         raise click.UsageError(message)
     options |= {"idle_time": given["idle_time"], "provisioned": given["provisioned"]}

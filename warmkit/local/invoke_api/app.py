@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from warmkit.local.http import Request
     from warmkit.local.local_lambda import LocalLambda
     from warmkit.local.runtime_api.values import Invocation, Reply
-    from warmkit.local.sandbox.sandbox import Course
+    from warmkit.local.sandbox.course import Course
 
 MOST_BYTES = 6 * 1024 * 1024
 MOST_ASYNCHRONOUS_BYTES = 1024 * 1024

@@ -10,14 +10,14 @@ import asyncio
 import secrets
 import signal
 import time
-from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from warmkit.local.http import HttpServer, serve
 from warmkit.local.runtime_api.app import RuntimeApi
 from warmkit.local.runtime_api.extensions import Extensions, State
 from warmkit.local.runtime_api.runtime import Exchange, Runtime
 from warmkit.local.runtime_api.values import Failure, Invocation, Reply
+from warmkit.local.sandbox.course import BrokenError, Course, Moment
 from warmkit.local.sandbox.function import ACCOUNT, VERSION, Function, for_extension
 from warmkit.local.sandbox.output import Output
 from warmkit.local.sandbox.processes import Processes
@@ -30,57 +30,6 @@ _RUNTIME = "runtime"
 _INTERNAL_BUDGET_S, _EXTERNAL_BUDGET_S = 0.5, 2.0
 _RUNTIME_SHARE = 0.3
 """Of the whole budget, where external extensions want some of it too."""
-
-
-class Phase(Enum):
-    """What an environment is doing."""
-
-    INIT = "init"
-    IDLE = "idle"
-    INVOKE = "invoke"
-    SHUTDOWN = "shutdown"
-
-
-class Moment(NamedTuple):
-    """Something that happened to an environment.
-
-    Attributes:
-        at: The monotonic clock's seconds.
-        environment: Which environment.
-        what: "started", "ready", "invoked", "replied", "frozen", "thawed", "reset", "ended" ...
-        detail: More of it, for people.
-    """
-
-    at: float
-    environment: str
-    what: str
-    detail: str = ""
-
-
-class Course(NamedTuple):
-    """One invocation's way through an environment.
-
-    Attributes:
-        replied: The reply, as soon as it begins.
-        reported: The facts, when the environment is done with it.
-        tail: The end of its log; complete when it is reported.
-    """
-
-    replied: asyncio.Future[Reply]
-    reported: asyncio.Future[Report]
-    tail: Callable[[], bytes]
-
-
-class BrokenError(Exception):
-    """An environment cannot go on as it is.
-
-    Attributes:
-        failure: Why, as the caller is told.
-    """
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.kind)
-        self.failure = failure
 
 
 class Sandbox:
