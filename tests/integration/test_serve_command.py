@@ -204,6 +204,14 @@ def test_a_page_is_streamed_with_its_head() -> None:
         assert (headers["x-mine"], headers["set-cookie"]) == ("yes", "a=1")
 
 
+def test_a_stream_that_nobody_can_read_does_not_hold_the_function() -> None:
+    with Served("streaming.headless", "--timeout", "20") as served:
+        assert served.ask("GET", "/")[0] == 502
+        served.wait_for("the URL answered 502, because statusCode is 7")
+        served.wait_for("REPORT")
+        assert not any("Status: timeout" in line for line in served.lines)
+
+
 # -- what is wrong
 
 
@@ -337,6 +345,23 @@ def test_an_invocation_under_way_does_not_hold_its_end() -> None:
         assert served.process.wait(30) == 130
         assert gone(below)
         assert busy.result()[0] == 500
+
+
+def test_an_environment_that_is_being_started_does_not_hold_its_end() -> None:
+    with (
+        Served("endless.handler") as served,
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+    ):
+        path = "/2015-03-31/functions/function/invocations"
+        busy = pool.submit(served.ask, "POST", path, b"{}")
+        while len(served.processes()) < 2:  # the keeper and the runtime
+            pass
+        below = served.processes()
+        os.killpg(served.process.pid, signal.SIGINT)
+        assert served.process.wait(30) == 130
+        assert gone(below)
+        assert busy.result()[0] == 500
+        assert not any("Traceback" in line for line in served.lines)
 
 
 def test_100_at_once_are_100_environments_and_none_after_the_idle_time() -> None:

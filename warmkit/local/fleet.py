@@ -153,6 +153,7 @@ class Fleet:
             return
         if sandbox.dead:
             self._all.remove(sandbox)
+            self._kept.discard(sandbox)
             self._in_background(sandbox.aclose())
             return
         self._all.remove(sandbox)

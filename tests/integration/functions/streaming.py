@@ -22,3 +22,10 @@ async def page(event, context):
     )
     yield "hello "
     yield event["rawPath"]
+
+
+async def headless(event, context):
+    """More chunks than anybody keeps, after a beginning that is no head."""
+    yield HttpPrelude(status=7)
+    for _ in range(200):
+        yield "x" * 1000

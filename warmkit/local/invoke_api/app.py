@@ -160,6 +160,7 @@ class InvokeApi:
         try:
             await self._pass_on(request, reply)
         except url.NoAnswerError as error:
+            reply.leave_unread()
             self._note(f"the URL answered 502, because {error}")
             await request.answer(502, b"Internal Server Error", {"content-type": "text/plain"})
 

@@ -319,7 +319,8 @@ class Sandbox:
             self._freezing = asyncio.create_task(self._freeze())
 
     async def _freeze(self) -> None:
-        if await self.processes.freeze():
+        # An invocation that came since then finds it running.
+        if not self.open and await self.processes.freeze():
             self._tell("frozen")
 
     async def wait_until_settled(self) -> None:
