@@ -28,4 +28,4 @@ async def headless(event, context):
     """More chunks than anybody keeps, after a beginning that is no head."""
     yield HttpPrelude(status=7)
     for _ in range(200):
-        yield "x" * 1000
+        yield "x" * 100_000
