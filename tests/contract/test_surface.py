@@ -5,6 +5,7 @@ import inspect
 import pytest
 
 import warmkit
+import warmkit.local
 import warmkit.resources
 import warmkit.testing
 
@@ -58,7 +59,7 @@ def test_the_surface_is_what_the_reference_says():
     assert all(hasattr(warmkit, name) for name in SURFACE)
 
 
-@pytest.mark.parametrize("module", [warmkit, warmkit.resources, warmkit.testing])
+@pytest.mark.parametrize("module", [warmkit, warmkit.resources, warmkit.testing, warmkit.local])
 def test_every_public_name_and_method_says_what_it_does(module):
     silent = []
     for name in module.__all__:

@@ -34,13 +34,13 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
 def _commands() -> click.Group:
     import click
 
+    from warmkit.local.commands.invoke import invoke
+    from warmkit.local.commands.serve import serve
     from warmkit.local.demo.command import demo
     from warmkit.local.doctor.command import doctor
     from warmkit.local.graph.command import graph
 
     about = "Resources that live as long as a Lambda execution environment."
-    group = click.Group("warmkit", help=about)
-    group.add_command(demo)
-    group.add_command(doctor)
-    group.add_command(graph)
+    commands = [demo, doctor, graph, invoke, serve]
+    group = click.Group("warmkit", commands=commands, help=about)
     return click.version_option(package_name="warmkit")(group)

@@ -1,0 +1,1 @@
+"""The subcommands of `warmkit` that run a function in the local Lambda."""
