@@ -73,6 +73,10 @@ class SystemClock:
             return now
 
 
+wall = time.time
+"""Returns the seconds since the Unix epoch, where the other clocks are not asked for."""
+
+
 def gap(earlier: Reading, later: Reading) -> float:
     """Returns the seconds between two readings: the largest difference of any clock, never negative.
 

@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, cast
 
-from warmkit.clock import SystemClock
+from warmkit.clock import wall
 from warmkit.runtime.failure import RuntimeFailureError
 from warmkit.runtime.protocol import Received
 
-_clock = SystemClock()
 _FACTS = (
     "FUNCTION_NAME",
     "FUNCTION_VERSION",
@@ -85,7 +84,7 @@ class Context:
 
     def get_remaining_time_in_millis(self) -> int:
         """Returns the milliseconds that are left, never less than 0."""
-        return max(0, self._deadline_ms - int(_clock.read().wall * 1000))
+        return max(0, self._deadline_ms - int(wall() * 1000))
 
     def w3c(self) -> dict[str, str]:
         """Returns the W3C trace context that the caller passed on."""

@@ -11,15 +11,13 @@ from contextvars import copy_context
 from typing import Any, NamedTuple, Protocol
 
 from warmkit.afterwards import Afterwards, afterwards, finish
-from warmkit.clock import MARGIN, SystemClock
+from warmkit.clock import MARGIN, wall
 from warmkit.runtime import current
 from warmkit.runtime.context import Context
 from warmkit.runtime.failure import Failure, failure_of
 from warmkit.runtime.logs import flush
 from warmkit.runtime.marshal import read_event, write_result
 from warmkit.runtime.protocol import Received
-
-_clock = SystemClock()
 
 Tell = Callable[[Failure], None]
 """Called with each failure, for the log."""
@@ -99,12 +97,16 @@ def post(api: Api, received: Received, outcome: Written | Failure) -> Coroutine[
 def variables_of(received: Received) -> Variables:
     """Returns the context variables of an invocation: those of the process, who it is, and what follows its answer."""
     variables = copy_context()
-    deadline = received.deadline_ms  # and not the event: timers keep these variables for a while
-    variables.run(afterwards.set, Afterwards(lambda: seconds_left(deadline)))
-    variables.run(current.request_id.set, received.request_id)
-    variables.run(current.trace_id.set, received.trace_id)
-    variables.run(current.tenant_id.set, received.tenant_id)
+    variables.run(_set, received)
     return variables
+
+
+def _set(received: Received) -> None:
+    deadline = received.deadline_ms  # and not the event: timers keep these variables for a while
+    afterwards.set(Afterwards(lambda: seconds_left(deadline)))
+    current.request_id.set(received.request_id)
+    current.trace_id.set(received.trace_id)
+    current.tenant_id.set(received.tenant_id)
 
 
 def set_trace_variable(trace_id: str) -> None:
@@ -117,7 +119,7 @@ def set_trace_variable(trace_id: str) -> None:
 
 def seconds_left(deadline_ms: int) -> float:
     """Returns what is left of an invocation for what nobody waits for."""
-    return max(0.0, deadline_ms / 1000 - _clock.read().wall - MARGIN)
+    return max(0.0, deadline_ms / 1000 - wall() - MARGIN)
 
 
 def answered(variables: Variables) -> bool:
