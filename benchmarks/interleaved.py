@@ -30,7 +30,7 @@ from warmkit.runtime.together import Pollers
 
 INVOCATIONS = 1_000_000
 AT_ONCE = (1, 4, 16, 32)
-FAR, APART = 4_000_000_000_000, 1_000_000
+FAR, APART = 2_500_000_000_000, 100_000
 """Milliseconds: the first deadline, and how far from each other they are."""
 _parent = TraceContextTextMapPropagator()
 

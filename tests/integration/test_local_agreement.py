@@ -33,7 +33,7 @@ class Theirs(Emulator):
     """AWS's emulator, of which the headers are seen, too."""
 
     def invoke(self, event: Any, headers: dict[str, str]) -> Came:  # type: ignore[override]
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with contextlib.closing(connection):
             connection.request("POST", INVOKE, json.dumps(event), headers)
             answer = connection.getresponse()

@@ -415,22 +415,24 @@ def test_without_an_extension_the_end_comes_without_a_warning() -> None:
 def test_an_internal_extension_brings_a_warning_and_half_a_second(
     tmp_path: Path, *, obeys: bool
 ) -> None:
+    """Under AWS's runtime, whose main thread may sit in C code, the function's own handler does not end it."""
     signals = tmp_path / "signals"
-    env = {
-        "SIGNALS": str(signals),
-        "INTERNAL": "mine",
-        "AWS_EXECUTION_ENV": "AWS_Lambda_python3.12",
-    } | ({"OBEY": "1"} if obeys else {})
+    env = {"SIGNALS": str(signals), "INTERNAL": "mine"} | ({"OBEY": "1"} if obeys else {})
     moments: list[Moment] = []
     options: Any = {"task_root": FUNCTIONS, "env": env, "observe": moments.append}
-    with BlockingLambda("sandboxed.echo", **options) as function:
+    runtime: Any = "warmkit" if obeys else "aws"
+    with BlockingLambda("sandboxed.echo", runtime=runtime, **options) as function:
         function.invoke(1)
         function.freeze()
-    assert [json.loads(line)["signal"] for line in signals.read_text().splitlines()] == ["SIGTERM"]
     at = {moment.what: moment.at for moment in moments}
     how = next(moment.detail for moment in moments if moment.what == "exited")
-    assert how == ("runtime: exit status 0" if obeys else "runtime: signal: killed")
-    assert (at["exited"] - at["shutdown"] >= 0.5) is not obeys
+    if obeys:
+        noted = [json.loads(line)["signal"] for line in signals.read_text().splitlines()]
+        assert (noted, how) == (["SIGTERM"], "runtime: exit status 0")
+        assert at["exited"] - at["shutdown"] < 0.5
+    else:
+        assert how == "runtime: signal: killed"
+        assert at["exited"] - at["shutdown"] >= 0.5
 
 
 EXTENSION = """\
