@@ -109,12 +109,18 @@ def _set(received: Received) -> None:
     current.tenant_id.set(received.tenant_id)
 
 
+_traced = [True]
+"""Whether X-Ray's variable may be set: looking for what is not there takes a microsecond."""
+
+
 def set_trace_variable(trace_id: str) -> None:
     """Sets X-Ray's variable of the process, which is right only while one invocation is served."""
     if trace_id:
         os.environb[b"_X_AMZN_TRACE_ID"] = trace_id.encode()  # whatever the locale can say
-    else:
+        _traced[0] = True
+    elif _traced[0]:
         os.environ.pop("_X_AMZN_TRACE_ID", None)
+        _traced[0] = False
 
 
 def seconds_left(deadline_ms: int) -> float:
