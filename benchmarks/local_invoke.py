@@ -60,7 +60,7 @@ class Place:
 def emulated(root: Path) -> Iterator[Place]:
     with (
         Emulator("app.handler", task_root=root) as emulator,
-        contextlib.closing(Place(emulator._port)) as place,  # noqa: SLF001  the tests' own
+        contextlib.closing(Place(emulator.port)) as place,
     ):
         yield place
 
