@@ -52,7 +52,7 @@ class Function:
     name: str = "function"
     timeout: float = 3.0
     memory: int = 128
-    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)  # it holds secrets
     concurrency: int = 1
     extensions: tuple[Path, ...] = ()
     initialization: Initialization = "on-demand"
