@@ -1,0 +1,109 @@
+"""What does warmkit add to an invocation when every resource is fresh?
+
+A handler with five resources under `@warm_handler`, called as AWS's Python runtime calls it, with and without the guard of its
+deadline; and what a good engineer writes by hand: module globals, and one event loop that is kept. The handlers do nothing, so all
+that is measured is the way there.
+"""
+
+import asyncio
+
+from benchmarks import figures
+from benchmarks.answer import Answer, Comparison, Finding, Row
+from benchmarks.run import Run, in_fresh_process
+from benchmarks.timing import Call, interleave, time_block
+from warmkit import Resource, resource, warm_handler
+
+NOT_SHOWN = "What a runtime adds around the handler, and what the handler itself does: beside a query of a millisecond, all of this is nothing."
+
+BLOCK = 50
+WARM, UNGUARDED, BY_HAND = "warmkit", "warmkit, no deadline", "by hand"
+AGAIN = "warmkit, again"
+
+
+class Context:
+    """As much of the runtime's context as anybody reads."""
+
+    aws_request_id = "8f5b9e6e-6a3c-4d9b-9f0e-2f1d3f0c7a11"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 3000
+
+
+def make_resource() -> Resource[object]:
+    """One with everything that the warm path asks: a probe, a check, limits."""
+
+    async def check(value: object) -> None:
+        raise AssertionError("it is fresh, so nobody checks it")
+
+    def alive(value: object) -> bool:
+        return True
+
+    return resource(check=check, check_after=60.0, alive=alive)(object)
+
+
+async def handler(  # noqa: PLR0917  a handler with five resources
+    event: dict[str, int],
+    context: object,
+    db: object,
+    s3: object,
+    pricing: object,
+    trace: object,
+    config: object,
+) -> int:
+    return event["id"]
+
+
+async def by_hand(event: dict[str, int], context: object) -> int:
+    assert db and s3 and pricing and trace and config
+    return event["id"]
+
+
+db, s3, pricing, trace, config = (object() for _ in range(5))
+
+
+def ask(run: Run) -> Answer:
+    taken = [
+        in_fresh_process(trial, run.times(60, quick=20))
+        for _ in run.rounds(10, quick=3, doing="a fresh process")
+    ]
+    rows = [Row(name, [samples[name] for samples in taken]) for name in taken[0]]
+    comparison = Comparison(
+        "call", "one invocation with five fresh resources", "us", rows, base=WARM, again=AGAIN
+    )
+    added = figures.difference(comparison.row(WARM), comparison.row(BY_HAND))
+    guard = figures.difference(comparison.row(WARM), comparison.row(UNGUARDED))
+    return Answer(
+        [comparison],
+        [
+            Finding(
+                "added",
+                "five fresh resources add {} to an invocation, beside a hand-written handler on a kept loop",
+                added,
+                "us",
+                digits=1,
+                at_most=10,
+                closing=True,
+            ),
+            Finding("deadline", "the guard of the deadline is {} of it", guard, "us", digits=1),
+        ],
+    )
+
+
+def trial(rounds: int) -> dict[str, list[float]]:
+    event, context, loop = {"id": 1}, Context(), asyncio.new_event_loop()
+    resources = {name: make_resource() for name in ("db", "s3", "pricing", "trace", "config")}
+    warm = warm_handler(**resources)(handler)
+    unguarded = warm_handler(deadline_margin=None, **resources)(handler)
+    cases: dict[str, Call] = {
+        WARM: lambda: warm(event, context),
+        UNGUARDED: lambda: unguarded(event, context),
+        BY_HAND: lambda: loop.run_until_complete(by_hand(event, context)),
+        AGAIN: lambda: warm(event, context),
+    }
+    for call in cases.values():  # cold start, and the interpreter's own warm-up
+        time_block(call, 20 * BLOCK)
+        assert call() == 1
+    samples = interleave(cases, rounds=rounds, block=BLOCK)
+    found = warm.environment.statistics.resources
+    assert all(item.starts == 1 and item.checks == 0 for item in found.values())
+    return samples
