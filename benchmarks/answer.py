@@ -16,6 +16,11 @@ class Estimate(msgspec.Struct, frozen=True):
     high: float
 
 
+def shown(unit: str) -> str:
+    """Returns a unit as people write it."""
+    return "µs" if unit == "us" else unit
+
+
 def counted(value: float) -> Estimate:
     return Estimate(value, value, value)
 
@@ -115,7 +120,7 @@ class Finding(msgspec.Struct, frozen=True):
 
     @property
     def _behind(self) -> str:
-        return f" {self.unit}" if self.unit else ""
+        return f" {shown(self.unit)}" if self.unit else ""
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -140,6 +145,20 @@ class Answer(msgspec.Struct, frozen=True):
     counts: list[Count] = []
 
 
+class Summary(msgspec.Struct, frozen=True):
+    """A row in figures.
+
+    Attributes:
+        median: Of the processes' medians.
+        p99: Of all samples.
+        ratio: To the base.
+    """
+
+    median: Estimate
+    p99: Estimate
+    ratio: Estimate
+
+
 class Answered(msgspec.Struct, frozen=True):
     """A question with its answer, or with what kept it from one.
 
@@ -149,9 +168,13 @@ class Answered(msgspec.Struct, frozen=True):
         question: The first line of its file.
         method: The rest of what its file says about itself.
         not_shown: What the answer does not show.
+        begun: When it was asked, in UTC.
+        commit: Of which code.
+        quick: In a hurry, so that its figures are rough.
+        seconds: How long it took.
         answer: None if it failed.
         failure: The error's text, if it did.
-        seconds: How long it took.
+        summaries: Each comparison's rows in figures, by name and name.
     """
 
     name: str
@@ -159,9 +182,13 @@ class Answered(msgspec.Struct, frozen=True):
     question: str
     method: str
     not_shown: str
-    answer: Answer | None
-    failure: str | None
+    begun: str
+    commit: str
+    quick: bool
     seconds: float
+    answer: Answer | None = None
+    failure: str | None = None
+    summaries: dict[str, dict[str, Summary]] = {}
 
     @property
     def held(self) -> bool:
@@ -173,15 +200,15 @@ class Results(msgspec.Struct, frozen=True):
 
     Attributes:
         machine: The machine's facts.
-        quick: It was a short run, whose figures are rough.
-        begun: When, in UTC.
-        questions: Their answers.
+        questions: What was asked, in the suite's order.
     """
 
     machine: dict[str, str]
-    quick: bool
-    begun: str
     questions: list[Answered]
+
+    @property
+    def held(self) -> bool:
+        return all(question.held for question in self.questions)
 
     def question(self, name: str) -> Answered:
         return next(item for item in self.questions if item.name == name)

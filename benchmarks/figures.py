@@ -6,13 +6,12 @@ one process are not a thousand independent ones. A process counts as the median 
 
 import statistics
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.stats import bootstrap
 
-from benchmarks.answer import Comparison, Estimate, Row
-
-DRAWS = 4000
+from benchmarks.answer import Comparison, Estimate, Row, Summary
 
 
 def median(row: Row) -> Estimate:
@@ -34,40 +33,50 @@ def difference(row: Row, base: Row) -> Estimate:
 
 def quantile(row: Row, which: float) -> Estimate:
     """Returns a quantile of all samples, 0.99 for the p99."""
-    return _drawn(
-        range(len(row.processes)),
-        lambda drawn: float(np.quantile(np.concatenate([row.processes[n] for n in drawn]), which)),
+    processes = [np.array(samples) for samples in row.processes]
+    drawn = _interval(
+        np.arange(len(processes)),
+        lambda picked: float(np.quantile(np.concatenate([processes[n] for n in picked]), which)),
+        n_resamples=300,
+        vectorized=False,
     )
+    return Estimate(float(np.quantile(row.samples, which)), *drawn)
 
 
 def median_of(values: Sequence[float]) -> Estimate:
     """Returns the median of values that are independent of each other."""
-    return _drawn(range(len(values)), lambda drawn: statistics.median(values[n] for n in drawn))
+    drawn = _interval(np.array(values), np.median, n_resamples=4000, vectorized=True)
+    return Estimate(statistics.median(values), *drawn)
 
 
-def noise(comparison: Comparison) -> Estimate | None:
-    """Returns the ratio of a contender to itself, if it was measured twice: all below its distance from 1 is noise."""
-    if comparison.again is None:
-        return None
-    return ratio(comparison.row(comparison.again), comparison.row(comparison.base))
+def summarize(comparison: Comparison) -> dict[str, Summary]:
+    """Returns the table's figures, by row."""
+    base = comparison.row(comparison.base)
+    return {
+        row.name: Summary(median(row), quantile(row, 0.99), ratio(row, base))
+        for row in comparison.rows
+    }
 
 
 def _medians(row: Row) -> list[float]:
     return [statistics.median(samples) for samples in row.processes]
 
 
-def _drawn(units: range, statistic: Callable[[Sequence[int]], float]) -> Estimate:
+def _interval(
+    units: Any, statistic: Callable[..., Any], *, n_resamples: int, vectorized: bool
+) -> tuple[float, float]:
     if len(units) < 3:
         raise ValueError(
             f"an interval needs three fresh processes or more, and these are {len(units)}"
         )
-    found = bootstrap(
-        (np.array(units),),
-        lambda drawn: statistic([int(n) for n in drawn]),
-        n_resamples=DRAWS,
-        vectorized=False,
+    if len(set(units)) == 1:
+        return float(units[0]), float(units[0])
+    low, high = bootstrap(
+        (units,),
+        statistic,
+        n_resamples=n_resamples,
+        vectorized=vectorized,
         method="percentile",
         rng=np.random.default_rng(1),
-    )
-    low, high = found.confidence_interval
-    return Estimate(statistic(units), float(low), float(high))
+    ).confidence_interval
+    return float(low), float(high)

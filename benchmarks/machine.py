@@ -22,7 +22,7 @@ def facts() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "load before": f"{os.getloadavg()[0]:.2f}",
-        "commit": _commit(),
+        "commit": commit(),
         "packages": ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
     }
 
@@ -41,7 +41,7 @@ def _version(package: str) -> str:
         return "(not installed)"
 
 
-def _commit() -> str:
+def commit() -> str:
     told = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
         capture_output=True,

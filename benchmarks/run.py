@@ -1,6 +1,7 @@
 """How questions are asked: rounds, turns, and fresh processes, with progress that a person can follow."""
 
 import json
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,9 +53,8 @@ class Run:
 
 
 def turns(contenders: Sequence[T], number: int) -> Sequence[T]:
-    """Returns the order in this round: whoever was first is last in the next."""
-    first = number % len(contenders)
-    return [*contenders[first:], *contenders[:first]]
+    """Returns the order in this round, which is like no other's: who comes after whom makes a difference."""
+    return random.Random(number).sample(contenders, len(contenders))
 
 
 def in_fresh_process(

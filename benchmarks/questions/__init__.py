@@ -8,3 +8,5 @@
 SECTIONS = {
     "What the library adds": ["warm_path"],
 }
+
+NAMES = [name for names in SECTIONS.values() for name in names]

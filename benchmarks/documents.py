@@ -1,0 +1,131 @@
+"""Writes figures into the documents, between marks that a reader doesn't see, so that nobody writes them by hand.
+
+In Markdown, each of these is filled with what the published results say:
+
+    <!-- bench:warm_path.added -->2.7 µs<!-- /bench -->           a finding's figure
+    <!-- bench:warm_path.call/by hand -->6.6 µs<!-- /bench -->    a row's median
+    <!-- bench:warm_path.call/by hand/ratio -->0.71<!-- /bench --> its ratio to the base
+    <!-- bench:closing --> a table <!-- /bench -->                the findings that close the report
+    <!-- bench:all --> tables <!-- /bench -->                     all of them
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.answer import Answered, Comparison, Count, Finding, Results, Summary, shown
+from benchmarks.run import ROOT
+from benchmarks.words import number, span
+
+MARK = re.compile(r"(<!-- bench:(?P<what>[^>]+?) -->)(?P<text>.*?)(<!-- /bench -->)", re.DOTALL)
+PUBLISHED = ROOT / "docs" / "benchmarks" / "results.json"
+REPORT = ROOT / "docs" / "benchmarks" / "report.html"
+
+
+class UnknownFigureError(LookupError):
+    """A mark asks for what the results do not have."""
+
+
+def documents() -> Iterator[Path]:
+    """Yields the files that may have marks."""
+    yield ROOT / "README.md"
+    yield from sorted((ROOT / "docs").rglob("*.md"))
+
+
+def filled(text: str, results: Results) -> str:
+    """Returns a document with these results' figures.
+
+    Raises:
+        UnknownFigureError: See there.
+    """
+    return MARK.sub(lambda mark: f"{mark[1]}{_figure(mark['what'], results)}{mark[4]}", text)
+
+
+def _figure(what: str, results: Results) -> str:
+    if what == "closing":
+        return _block(_closing(results))
+    if what == "all":
+        return _block(_everything(results))
+    try:
+        return _one(what, results)
+    except (StopIteration, KeyError):
+        names = ", ".join(question.name for question in results.questions)
+        raise UnknownFigureError(
+            f"no figure {what!r} in the results; write question.finding or question.comparison/row, of: {names}"
+        ) from None
+
+
+def _one(what: str, results: Results) -> str:
+    question, _, rest = what.partition(".")
+    answered = results.question(question)
+    assert answered.answer is not None
+    name, *path = rest.split("/")
+    if not path:
+        finding = next(item for item in answered.answer.findings if item.name == name)
+        return finding.figure
+    summary = answered.summaries[name][path[0]]
+    if path[1:] == ["ratio"]:
+        return f"{summary.ratio.value:.2f}"
+    comparison = next(item for item in answered.answer.comparisons if item.name == name)
+    return f"{number(summary.median.value)} {shown(comparison.unit)}"
+
+
+def _block(lines: Iterator[str]) -> str:
+    return "\n" + "\n".join(lines) + "\n"
+
+
+def _closing(results: Results) -> Iterator[str]:
+    yield "| found | 95 % | wanted | how to see it |"
+    yield "|---|---|---|---|"
+    for question in results.questions:
+        for finding in question.answer.findings if question.answer else []:
+            if finding.closing:
+                yield _finding(question, finding)
+
+
+def _finding(question: Answered, finding: Finding) -> str:
+    command = f"`python -m benchmarks {question.name}`"
+    return f"| {finding.sentence} | {finding.interval} | {finding.wanted} | {command} |"
+
+
+def _everything(results: Results) -> Iterator[str]:
+    for fact, value in results.machine.items():
+        yield f"- {fact}: {value}"
+    section = ""
+    for question in results.questions:
+        if question.section != section:
+            section = question.section
+            yield f"\n## {section}"
+        yield from _question(question)
+
+
+def _question(question: Answered) -> Iterator[str]:
+    yield f"\n### {question.question}\n"
+    yield f"`python -m benchmarks {question.name}`\n"
+    yield f"{' '.join(question.method.split())}\n"
+    assert question.answer is not None
+    for finding in question.answer.findings:
+        aside = "; ".join(filter(None, [finding.interval, finding.wanted]))
+        yield f"- {finding.sentence}" + (f" ({aside})" if aside else "")
+    for comparison in question.answer.comparisons:
+        yield from _comparison(comparison, question.summaries[comparison.name])
+    for count in question.answer.counts:
+        yield from _count(count)
+    yield f"\nWhat this does not show: {' '.join(question.not_shown.split())}"
+
+
+def _comparison(comparison: Comparison, summaries: dict[str, Summary]) -> Iterator[str]:
+    unit = shown(comparison.unit)
+    yield f"\n| {comparison.title}, {unit} | median | 95 % | p99 | x {comparison.base} | 95 % |"
+    yield "|---|--:|--:|--:|--:|--:|"
+    for name, row in summaries.items():
+        figures = (number(row.median.value), span(row.median), number(row.p99.value))
+        yield f"| {name} | {' | '.join(figures)} | {row.ratio.value:.3f} | {span(row.ratio)} |"
+
+
+def _count(count: Count) -> Iterator[str]:
+    yield f"\n| {count.title} | {' | '.join(count.columns)} |"
+    yield "|---|" + "--:|" * len(count.columns)
+    for name, cells in count.rows.items():
+        words = (cell if isinstance(cell, str) else number(cell) for cell in cells)
+        yield f"| {name} | {' | '.join(words)} |"

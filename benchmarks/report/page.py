@@ -1,0 +1,61 @@
+"""Fills the report's page."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from benchmarks.answer import Results, shown
+from benchmarks.report.plot import draw
+from benchmarks.words import number, span
+
+HERE = Path(__file__).parent
+
+
+def write_report(results: Results, path: Path) -> None:
+    path.write_text(render(results))
+
+
+def render(results: Results) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Any] = {"number": _cell, "span": span, "shown": shown, "prose": _prose}
+    environment.filters.update(filters)
+    sections: dict[str, list[Any]] = {}
+    for question in results.questions:
+        sections.setdefault(question.section, []).append(question)
+    return environment.get_template("page.html").render(
+        results=results,
+        sections=sections,
+        closing=[
+            (question, finding)
+            for question in results.questions
+            if question.answer
+            for finding in question.answer.findings
+            if finding.closing
+        ],
+        plot=lambda comparison: Markup(draw(comparison)),
+        style=Markup((HERE / "style.css").read_text()),
+        digest=digest(results),
+    )
+
+
+def digest(results: Results) -> str:
+    """Returns what names these results: a report of others is another one."""
+    return hashlib.sha256(msgspec.json.encode(results)).hexdigest()
+
+
+def _cell(value: float | str) -> str:
+    return value if isinstance(value, str) else number(value)
+
+
+def _prose(text: str) -> list[str]:
+    return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
