@@ -160,7 +160,7 @@ class Platform:
         self._extension: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         if self.external:
             program = str(TASK / f"{self.external}.py")
             self._extension = subprocess.Popen(

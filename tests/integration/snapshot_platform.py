@@ -31,7 +31,9 @@ class SnapshotPlatform:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Conversation)
         self._server.platform = self
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.01,), daemon=True
+        )
         self._thread.start()
         return self
 

@@ -69,7 +69,7 @@ def platform():
     server.asked, server.events, server.posted = queue.Queue(), queue.Queue(), queue.Queue()
     server.over = threading.Event()
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield server
     server.over.set()

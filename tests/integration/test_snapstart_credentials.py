@@ -35,7 +35,7 @@ def credentials(monkeypatch):
             pass
 
     with HTTPServer(("127.0.0.1", 0), Endpoint) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         for name in (
             "AWS_ACCESS_KEY_ID",

@@ -23,10 +23,21 @@ WINDOW = 0.25
 """Seconds from the signal to the exit. Lambda grants 0.3 or 0.5 s before SIGKILL."""
 
 FINISH = 0.05
-"""Seconds for what is being served to finish; and once more, after it was cut short, to note that."""
+"""Seconds for what is being served to finish."""
+
+UNWIND = 0.05
+"""Seconds for what was cut short to note that, and to roll back."""
 
 LAST = 0.01
 """Seconds of the window for what comes last."""
+
+HURRY = 0.0001
+"""Seconds after which a thread that computes lets another one have its turn, once the end is announced.
+
+Python's default is 50 times as long. The end changes threads a dozen times; where sixteen compute, that would use up the window. A
+busy event loop is worse: it gives the GIL up at every look at its sockets, and has it back before the thread that waits for it
+is awake, whose time begins anew.
+"""
 
 _LATE = b"warmkit: the time for an orderly end is over, and not everything was closed\n"
 
@@ -157,6 +168,7 @@ class Ending:
         if self._interrupting and self._depth:
             self._interrupting = False  # what is rolled back now is not interrupted again
             raise EndedError
+        sys.setswitchinterval(HURRY)  # the thread that watches may be waiting for its turn
         os.write(self._writing, bytes([number]))  # in case that the C handler writes elsewhere
         self._let_theirs(number, frame)
 
@@ -181,6 +193,7 @@ class Ending:
                 if self._elsewhere >= 0:
                     os.write(self._elsewhere, bytes([number]))
         self.announced = True
+        sys.setswitchinterval(HURRY)  # the main thread may be where it hears of no signal
         ends = _clock.read().monotonic + WINDOW
         over = threading.Event()
         with suppress(RuntimeError):  # the interpreter exits already, and closes everything
@@ -210,7 +223,7 @@ class Ending:
         self._cut_short = True
         if not self._cut():
             self._interrupt(number)
-        self._idle.wait(FINISH)
+        self._idle.wait(UNWIND)
 
     def _interrupt(self, number: int) -> None:
         """Raises `EndedError` in the main thread, also where that waits in a system call.
