@@ -65,8 +65,16 @@ class Wire:
         return Seen(*map(int, self._ask("seen").split()))
 
     def cut(self) -> None:
-        """Ends all connections with a reset (RST), as a network does that has forgotten them."""
+        """Ends all connections with a reset (RST), as a server does that crashes."""
         self._ask("cut")
+
+    def forget(self) -> None:
+        """Answers whatever is said next on a connection that is open now with a reset, as a NAT gateway does."""
+        self._ask("forget")
+
+    def swallow(self) -> None:
+        """Drops without a word whatever is said from now on on a connection that is open now, as a firewall does."""
+        self._ask("swallow")
 
     def close(self) -> None:
         self._process.kill()
@@ -99,7 +107,7 @@ class Link:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._one_way = round_trip / 2
         self._opening = round_trip
-        self._spoken = self._over = False
+        self._spoken = self._over = self._forgotten = self._swallowed = False
         self._pass_on(client, self._ends[1], self._ask)
         self._pass_on(self._ends[1], client, self._answer)
 
@@ -110,6 +118,12 @@ class Link:
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
                 end.shutdown(socket.SHUT_RD)  # wakes the thread that receives
             end.close()
+
+    def forget(self) -> None:
+        self._forgotten = True
+
+    def swallow(self) -> None:
+        self._swallowed = True
 
     def _ask(self) -> float:
         self._spoken = True
@@ -140,6 +154,10 @@ class Link:
                 data = source.recv(CHUNK)
             except OSError:
                 data = b""
+            if data and self._forgotten:
+                self.cut()
+            if data and (self._forgotten or self._swallowed):
+                continue
             now = time.monotonic()
             under_way.put((now + note() if data else now + self._one_way, data))
 
@@ -160,6 +178,14 @@ class Link:
                     sink.shutdown(socket.SHUT_WR)
 
 
+ORDERS: dict[str, Callable[[Link], None]] = {
+    "seen": lambda _: None,
+    "cut": Link.cut,
+    "forget": Link.forget,
+    "swallow": Link.swallow,
+}
+
+
 def main() -> None:
     host, port, round_trip = sys.argv[1:]
     links: list[Link] = []
@@ -173,9 +199,8 @@ def main() -> None:
 
 def obey(links: list[Link]) -> None:
     for line in sys.stdin:
-        if line.strip() == "cut":
-            for link in links:
-                link.cut()
+        for link in links:
+            ORDERS[line.strip()](link)
         print(len(links), sum(link.round_trips for link in links), flush=True)
 
 

@@ -6,7 +6,7 @@
 """
 
 SECTIONS = {
-    "What the library adds": ["warm_path"],
+    "What the library adds": ["warm_path", "reuse", "first_use"],
 }
 
 NAMES = [name for names in SECTIONS.values() for name in names]
