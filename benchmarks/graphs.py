@@ -66,7 +66,7 @@ def critical_path(graph: Graph) -> float:
 
 def levels(graph: Graph) -> list[list[str]]:
     """Returns the names in groups: each needs only such as are in groups before its own."""
-    found = []
+    found: list[list[str]] = []
     sorter = TopologicalSorter(graph.needs)
     sorter.prepare()
     while sorter.is_active():

@@ -64,6 +64,10 @@ class Sandbox:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def call(self, event: object, *, later: float = 0.0) -> Called:
         """Invokes the handler, after the clocks were set forward by so many seconds."""
         assert self._process.stdin is not None
@@ -72,11 +76,11 @@ class Sandbox:
         return Called(*json.loads(self._told()))
 
     def freeze(self) -> None:
-        os.kill(self._process.pid, signal.SIGSTOP)
-        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
+        os.kill(self.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED)
 
     def thaw(self) -> None:
-        os.kill(self._process.pid, signal.SIGCONT)
+        os.kill(self.pid, signal.SIGCONT)
 
     def close(self) -> None:
         self._process.kill()

@@ -6,7 +6,8 @@
 """
 
 SECTIONS = {
-    "What the library adds": ["warm_path", "reuse", "first_use"],
+    "What the library adds": ["warm_path"],
+    "The first use, and the use after a gap": ["first_use", "reuse"],
 }
 
 NAMES = [name for names in SECTIONS.values() for name in names]

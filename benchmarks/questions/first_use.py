@@ -176,7 +176,7 @@ async def start(graph: Graph, name: str, needs: Mapping[str, Value]) -> Value:
 
 
 def declare(graph: Graph) -> WarmHandler[Any]:
-    made: dict[str, Resource[Value]] = {}
+    made: dict[str, Any] = {}
     for name, needs in graph.needs.items():
         made[name] = declare_one(graph, name, {need: made[need] for need in needs})
 
@@ -187,11 +187,12 @@ def declare(graph: Graph) -> WarmHandler[Any]:
     return handler
 
 
-def declare_one(graph: Graph, name: str, needs: Mapping[str, Resource[Value]]) -> Resource[Value]:
+def declare_one(graph: Graph, name: str, needs: Mapping[str, Any]) -> Resource[Value]:
     async def factory(**values: Value) -> Value:
         return await start(graph, name, values)
 
-    return resource(**needs)(factory)
+    declared: Resource[Value] = resource(**needs)(factory)
+    return declared
 
 
 class FirstUse(NamedTuple):

@@ -101,7 +101,7 @@ def ask(run: Run) -> Answer:
         for _, sandboxes in rounds:
             for sandbox in sandboxes.values():
                 use(sandbox, 30)
-        taken = {}
+        taken: dict[str, Taken] = {}
         for number in run.rounds(len(GAPS), quick=len(gaps), doing="gaps"):
             name, gap = list(gaps.items())[number]
             taken[name] = have(
@@ -262,6 +262,11 @@ def find(taken: Mapping[str, Taken], comparisons: Mapping[str, Comparison]) -> l
             "ms",
         ),
         Finding(
+            "checked",
+            "that invocation takes {} times its time with a bare pool, which asks nothing",
+            figures.ratio(checked.row(WARM), checked.row(BARE)),
+        ),
+        Finding(
             "forgotten",
             "where the network forgot the connection, an invocation takes {} of its time with an always-ping pool",
             figures.ratio(forgotten.row(WARM), forgotten.row(PINGING)),
@@ -273,4 +278,19 @@ def find(taken: Mapping[str, Taken], comparisons: Mapping[str, Comparison]) -> l
             figures.ratio(kept.row(WARM), kept.row(BARE)),
             digits=1,
         ),
+        *find_swallowed(comparisons.get("swallowed")),
+    ]
+
+
+def find_swallowed(comparison: Comparison | None) -> list[Finding]:
+    if comparison is None:
+        return []  # in a quick run: pings that nobody answers take a second each
+    return [
+        Finding(
+            "swallowed",
+            "where it was gone and nobody said so, an always-ping pool waits for its ping: {} times warmkit's time",
+            figures.ratio(comparison.row(PINGING), comparison.row(WARM)),
+            digits=0,
+            at_least=5,
+        )
     ]
