@@ -65,13 +65,20 @@ def main(
     if unknown:
         raise click.UsageError(f"no question {unknown[0]!r}; there are: {', '.join(NAMES)}")
     before = load(output) if keep and output.exists() else None
-    results = _ask(names or NAMES, quick, dict(option.split("=", 1) for option in options))
+    results = _ask(names or NAMES, quick, dict(map(_key_and_value, options)))
     results = merged(before, results)
     save(results, output)
     report = output.with_suffix(".html")
     write_report(results, report)
     click.echo(f"\nEvery sample: {output}\nReport: {report}")
     sys.exit(0 if results.held else 1)
+
+
+def _key_and_value(option: str) -> tuple[str, str]:
+    key, equals, value = option.partition("=")
+    if not equals:
+        raise click.BadParameter(f"expected KEY=VALUE, and got {option!r}", param_hint="--option")
+    return key, value
 
 
 def _ask(names: Sequence[str], quick: bool, options: dict[str, str]) -> Results:  # noqa: FBT001

@@ -3,6 +3,7 @@
 The process writes lines to a pipe: how far it is, and at last what it found.
 """
 
+import ast
 import os
 import subprocess
 import sys
@@ -66,12 +67,16 @@ def ask(name: str, progress: Progress, *, quick: bool, options: Mapping[str, str
         return found or _unanswered(name, quick, said.read().decode(errors="replace"))
 
 
-def describe(name: str) -> tuple[str, str]:
-    """Returns a question, and how it is asked."""
-    question, _, method = (import_module(f"benchmarks.questions.{name}").__doc__ or "").partition(
-        "\n"
+def describe(name: str) -> tuple[str, str, str]:
+    """Returns a question, how it is asked, and what the answer does not show: as its file says, which is not run for it."""
+    tree = ast.parse((ROOT / "benchmarks" / "questions" / f"{name}.py").read_text())
+    question, _, method = (ast.get_docstring(tree) or "").partition("\n")
+    (not_shown,) = (
+        ast.literal_eval(item.value)
+        for item in tree.body
+        if isinstance(item, ast.Assign) and ast.unparse(item.targets[0]) == "NOT_SHOWN"
     )
-    return question, method.strip()
+    return question, method.strip(), not_shown
 
 
 def _follow(lines: BinaryIO, progress: Progress) -> Answered | None:
@@ -83,16 +88,16 @@ def _follow(lines: BinaryIO, progress: Progress) -> Answered | None:
     return None
 
 
-def _unanswered(name: str, quick: bool, failure: str) -> Answered:  # noqa: FBT001
+def _unanswered(name: str, quick: bool, failure: str | None) -> Answered:  # noqa: FBT001
     section = next(section for section, names in SECTIONS.items() if name in names)
-    question, method = describe(name)
+    question, method, not_shown = describe(name)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Answered(
         name=name,
         section=section,
         question=question,
         method=method,
-        not_shown=import_module(f"benchmarks.questions.{name}").NOT_SHOWN,
+        not_shown=not_shown,
         begun=now,
         commit=commit(),
         quick=quick,
@@ -120,13 +125,12 @@ class Pipe:
 def main() -> None:
     pipe, order = Pipe(int(sys.argv[1])), msgspec.json.decode(sys.argv[2], type=Order)
     os.set_inheritable(int(sys.argv[1]), False)
-    found, begun = _unanswered(order.name, order.quick, ""), time.monotonic()
+    found, begun = _unanswered(order.name, order.quick, None), time.monotonic()
     try:
         module = import_module(f"benchmarks.questions.{order.name}")
         answer = module.ask(Run(pipe, quick=order.quick, options=order.options))
         found = msgspec.structs.replace(
             found,
-            failure=None,
             answer=answer,
             seconds=round(time.monotonic() - begun, 1),
             summaries={item.name: figures.summarize(item) for item in answer.comparisons},

@@ -4,6 +4,7 @@ A process is what is drawn: its samples share its luck (where its memory lies, w
 one process are not a thousand independent ones. A process counts as the median of its samples.
 """
 
+import operator
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,15 +21,13 @@ def median(row: Row) -> Estimate:
 
 
 def ratio(row: Row, base: Row) -> Estimate:
-    """Returns how many times the base's a row's samples are: the median over pairs of processes."""
-    pairs = zip(_medians(row), _medians(base), strict=True)
-    return median_of([ours / theirs for ours, theirs in pairs])
+    """Returns how many times the base's a row's samples are."""
+    return median_of(_paired(row, base, operator.truediv))
 
 
 def difference(row: Row, base: Row) -> Estimate:
-    """Returns how much more a row's samples are than the base's: the median over pairs of processes."""
-    pairs = zip(_medians(row), _medians(base), strict=True)
-    return median_of([ours - theirs for ours, theirs in pairs])
+    """Returns how much more a row's samples are than the base's."""
+    return median_of(_paired(row, base, operator.sub))
 
 
 def quantile(row: Row, which: float) -> Estimate:
@@ -56,6 +55,19 @@ def summarize(comparison: Comparison) -> dict[str, Summary]:
         row.name: Summary(median(row), quantile(row, 0.99), ratio(row, base))
         for row in comparison.rows
     }
+
+
+def _paired(row: Row, base: Row, how: Callable[[float, float], float]) -> list[float]:
+    """Returns one value for each pair of processes: the median over the rounds, if they took turns in them.
+
+    What happens to the machine for a while happens to both of a round.
+    """
+    return [
+        statistics.median(map(how, ours, theirs))
+        if len(ours) == len(theirs)
+        else how(statistics.median(ours), statistics.median(theirs))
+        for ours, theirs in zip(row.processes, base.processes, strict=True)
+    ]
 
 
 def _medians(row: Row) -> list[float]:

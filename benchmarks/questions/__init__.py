@@ -6,8 +6,27 @@
 """
 
 SECTIONS = {
-    "What the library adds": ["warm_path"],
-    "The first use, and the use after a gap": ["first_use", "reuse"],
+    "Cold against warm": [],
+    "What the library adds": [
+        "warm_path",
+    ],
+    "The resources": [
+        "postgres_warm",
+        "postgres_crowd",
+        "aws_warm",
+        "aws_cold",
+        "breaker_warm",
+        "breaker_guard",
+        "otel_cost",
+        "survival",
+        "snapshot",
+    ],
+    "The runtime": [
+        "interleaved",
+    ],
+    "The local Lambda": [
+        "local_invoke",
+    ],
 }
 
 NAMES = [name for names in SECTIONS.values() for name in names]

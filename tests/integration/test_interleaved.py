@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.interleaved import Crowd
+from benchmarks.questions.interleaved import Crowd
 
 COUNT = 1500
 

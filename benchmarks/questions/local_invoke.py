@@ -1,12 +1,8 @@
 """What does an invocation in the local Lambda cost, against AWS's emulator?
 
 The same function under AWS's runtime (awslambdaric, unmodified) in three places: AWS's emulator, `warmkit serve`, and `warmkit serve
---no-freeze`. They take turns, in blocks of invocations one right after the other over one connection.
-
-    python -m benchmarks.local_invoke
-
-Prints p50 and p99 of the microseconds that a caller waits, and writes every sample to benchmarks/results/local_invoke.json. Exits with 1
-if `warmkit serve`, with the freeze, takes more than twice the emulator's p50 or p99. It needs the tests' download of the emulator.
+--no-freeze`. They take turns, in blocks of invocations one right after the other over one connection. It needs the tests' download of
+the emulator.
 """
 
 import contextlib
@@ -14,7 +10,6 @@ import http.client
 import json
 import os
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,14 +17,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "integration"))
+from benchmarks import figures
+from benchmarks.answer import Answer, Comparison, Finding, Row, counted
+from benchmarks.lambdas import INVOKE, PYTHONPATH, Emulator
+from benchmarks.run import Run, turns
 
-from emulator import PYTHONPATH, Emulator
+NOT_SHOWN = "An invocation on AWS Lambda: both are programs on this machine."
 
-BLOCKS, BLOCK, WARM_UP = 40, 50, 200
-RESULTS = Path(__file__).parent / "results" / "local_invoke.json"
-SERVE = [sys.executable, "-c", "from warmkit.local.cli import main; main()", "serve"]
-INVOKE = "/2015-03-31/functions/function/invocations"
+BLOCK, WARM_UP = 50, 200
+COMMAND = [sys.executable, "-c", "from warmkit.local.cli import main; main()", "serve"]
+EMULATOR, SERVE, UNFROZEN = "AWS's emulator", "warmkit serve", "warmkit serve, no freezing"
+AGAIN = "AWS's emulator, again"
 EVENT = json.dumps({"key": "value"})
 
 
@@ -38,7 +36,6 @@ class Place:
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port)
-        self.samples: list[float] = []
 
     def invoke(self) -> float:
         """Returns the microseconds of one invocation."""
@@ -49,8 +46,8 @@ class Place:
         assert json.loads(body) == {"key": "value"}, body
         return taken * 1e6
 
-    def block(self) -> None:
-        self.samples += [self.invoke() for _ in range(BLOCK)]
+    def block(self) -> list[float]:
+        return [self.invoke() for _ in range(BLOCK)]
 
     def close(self) -> None:
         self._connection.close()
@@ -68,7 +65,7 @@ def emulated(root: Path) -> Iterator[Place]:
 @contextlib.contextmanager
 def served(root: Path, *options: str) -> Iterator[Place]:
     process = subprocess.Popen(
-        [*SERVE, "app.handler", "--runtime", "aws", "--port", "0", *options],
+        [*COMMAND, "app.handler", "--runtime", "aws", "--port", "0", *options],
         cwd=root,
         env=os.environ | {"PYTHONPATH": PYTHONPATH},
         stdout=subprocess.PIPE,
@@ -89,41 +86,45 @@ def served(root: Path, *options: str) -> Iterator[Place]:
         drain.wait()
 
 
-def main() -> int:
+def ask(run: Run) -> Answer:
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
         root = Path(directory)
         (root / "app.py").write_text("def handler(event, context): return event\n")
         places = {
-            "AWS's emulator": stack.enter_context(emulated(root)),
-            "warmkit serve": stack.enter_context(served(root)),
-            "... without freezing": stack.enter_context(served(root, "--no-freeze")),
+            EMULATOR: stack.enter_context(emulated(root)),
+            SERVE: stack.enter_context(served(root)),
+            UNFROZEN: stack.enter_context(served(root, "--no-freeze")),
+            AGAIN: stack.enter_context(emulated(root)),
         }
         for place in places.values():
             for _ in range(WARM_UP):
                 place.invoke()
-        for _ in range(BLOCKS):
-            for place in places.values():
-                place.block()
-    return conclude({name: place.samples for name, place in places.items()})
-
-
-def conclude(samples: dict[str, list[float]]) -> int:
-    figures = {}
-    for name, values in samples.items():
-        cuts = statistics.quantiles(values, n=100)
-        figures[name] = (cuts[49], cuts[98])
-    emulator = figures["AWS's emulator"]
-    print(f"one invocation, of {BLOCKS * BLOCK} each:")
-    for name, (p50, p99) in figures.items():
-        ratios = f"{p50 / emulator[0]:.2f} and {p99 / emulator[1]:.2f} x the emulator's"
-        print(f"  {name:22} p50 {p50:7.0f} us   p99 {p99:7.0f} us   {ratios}")
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(
-        json.dumps({"question": (__doc__ or "").partition("\n")[0], "samples_us": samples}) + "\n"
+        taken: dict[str, list[list[float]]] = {name: [] for name in places}
+        for number in run.rounds(40, quick=8, doing="turns"):
+            for name in turns(list(places), number):
+                taken[name].append(places[name].block())
+    rows = [Row(name, samples) for name, samples in taken.items()]
+    comparison = Comparison(
+        "invocation", "one invocation in place", "us", rows, base=EMULATOR, again=AGAIN
     )
-    ours = figures["warmkit serve"]
-    return 0 if ours[0] <= 2 * emulator[0] and ours[1] <= 2 * emulator[1] else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    slow = {name: figures.quantile(comparison.row(name), 0.99).value for name in (SERVE, EMULATOR)}
+    return Answer(
+        [comparison],
+        [
+            Finding(
+                "p50",
+                "an invocation in the local Lambda takes {} times that in AWS's emulator, freezing included",
+                figures.ratio(comparison.row(SERVE), comparison.row(EMULATOR)),
+                at_most=2,
+                closing=True,
+            ),
+            Finding("p99", "its p99 is {} times", counted(slow[SERVE] / slow[EMULATOR]), at_most=2),
+            Finding(
+                "freezing",
+                "freezing alone costs {}",
+                figures.difference(comparison.row(SERVE), comparison.row(UNFROZEN)),
+                "us",
+                digits=0,
+            ),
+        ],
+    )

@@ -3,17 +3,13 @@
 warmkit's runtime serves invocations from memory, at 1, 4, 16 and 32 at once. The handler, with a resource, an OpenTelemetry tracer whose
 parent is in the event, and log lines, waits in random ways (a turn of the loop, a future that is resolved in random order, a
 task, a thread) and looks after each at everything that says which invocation this is.
-
-    python -m benchmarks.interleaved [invocations]
-
-Prints how many invocations and looks there were, and what was wrong. Exits with 1 if anything was.
+A million in full, of which a run in a hurry asks a hundredth; `--option invocations=20000` for another number.
 """
 
 import asyncio
 import json
 import logging
 import random
-import sys
 import time
 from typing import Annotated, Any
 
@@ -21,12 +17,16 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from benchmarks.answer import Answer, Count, Finding, counted
+from benchmarks.run import Run
 from warmkit import Invocation, resource, warm_handler
 from warmkit.environment import default_environment
 from warmkit.runtime import current, logs
 from warmkit.runtime.api import ApiGoneError
 from warmkit.runtime.protocol import Received
 from warmkit.runtime.together import Pollers
+
+NOT_SHOWN = "State that the handler itself keeps in a module global: that is shared by all invocations, as in any Python."
 
 INVOCATIONS = 1_000_000
 AT_ONCE = (1, 4, 16, 32)
@@ -187,24 +187,28 @@ class Crowd:
         self._look(number, context, facts)
 
 
-def main() -> int:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else INVOCATIONS
-    wrong: list[object] = []
-    for at_once in AT_ONCE:
-        begun = time.perf_counter()
-        memory = Crowd(count // len(AT_ONCE), at_once).run()
-        seconds = time.perf_counter() - begun
-        wrong += memory.wrong
-        print(
-            f"{at_once:3} at once: {memory.answers} invocations answered, {memory.looks} looks,"
-            f" {len(memory.wrong)} wrong, {seconds:.0f} s"
-        )
-        if memory.answers != count // len(AT_ONCE):
-            wrong.append(("answers", memory.answers))
-    for item in wrong[:10]:
-        print("  wrong:", item)
-    return 1 if wrong else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def ask(run: Run) -> Answer:
+    count = int(run.options.get("invocations", run.times(INVOCATIONS, quick=INVOCATIONS // 100)))
+    rows: dict[str, list[float | str]] = {}
+    looks = wrong = 0
+    parts = {at_once: Crowd(count // len(AT_ONCE), at_once) for at_once in AT_ONCE}
+    for number in run.rounds(len(AT_ONCE), quick=len(AT_ONCE), doing="at once"):
+        at_once = AT_ONCE[number]
+        memory = parts[at_once].run()
+        assert memory.answers == count // len(AT_ONCE)
+        rows[f"{at_once} at once"] = [memory.answers, memory.looks, len(memory.wrong)]
+        looks += memory.looks
+        wrong += len(memory.wrong)
+    return Answer(
+        findings=[
+            Finding(
+                "wrong",
+                f"of {looks:,} looks in {count:,} interleaved invocations {{}} saw something of another one",
+                counted(wrong),
+                digits=0,
+                at_most=0,
+                closing=True,
+            )
+        ],
+        counts=[Count("interleaved invocations", ["answered", "looks", "wrong"], rows)],
+    )
