@@ -23,6 +23,7 @@ from benchmarks.questions import NAMES, SECTIONS
 from benchmarks.report import write_report
 from benchmarks.results import load, merged, save
 
+WIDTH = 120  # columns, where nobody says how wide it is
 RESULTS = Path(__file__).parent / "results" / "results.json"
 
 
@@ -82,7 +83,10 @@ def _key_and_value(option: str) -> tuple[str, str]:
 
 
 def _ask(names: Sequence[str], quick: bool, options: dict[str, str]) -> Results:  # noqa: FBT001
-    console, answers, facts = Console(), [], machine.facts()
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH
+    answers, facts = [], machine.facts()
     with terminal.Bars(console, len(names)) as bars:
         for name in names:
             bars.begin(name)

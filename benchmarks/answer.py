@@ -52,7 +52,7 @@ class Comparison(msgspec.Struct, frozen=True):
         title: What each sample is of.
         unit: Of each sample.
         rows: The contenders.
-        base: The row that the others are divided by.
+        base: The row that the others are divided by, if that says anything.
         again: The row that is the same contender as the base: what they differ by is noise.
         better: Whether less or more of it is wanted.
     """
@@ -61,7 +61,7 @@ class Comparison(msgspec.Struct, frozen=True):
     title: str
     unit: str
     rows: list[Row]
-    base: str
+    base: str | None = None
     again: str | None = None
     better: Literal["less", "more"] = "less"
 
@@ -151,12 +151,14 @@ class Summary(msgspec.Struct, frozen=True):
     Attributes:
         median: Of the processes' medians.
         p99: Of all samples.
-        ratio: To the base.
+        ratio: To the base, if there is one.
+        wins: It is a peer's, and beats the base by more than chance.
     """
 
     median: Estimate
     p99: Estimate
-    ratio: Estimate
+    ratio: Estimate | None = None
+    wins: bool = False
 
 
 class Answered(msgspec.Struct, frozen=True):

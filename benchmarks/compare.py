@@ -53,12 +53,14 @@ def pairs(first: Results, second: Results) -> Iterator[Pair]:
 
 def _pairs(comparison: Comparison, question: Answered, other: Answered) -> Iterator[Pair]:
     mine, theirs = (item.summaries.get(comparison.name, {}) for item in (question, other))
-    noise = 0.0
-    if comparison.again is not None:
-        noise = max(abs(item[comparison.again].ratio.value - 1) for item in (mine, theirs))
-    for name in mine.keys() & theirs.keys() - {comparison.base, comparison.again}:
+    ratios = [
+        {name: row.ratio for name, row in item.items() if row.ratio} for item in (mine, theirs)
+    ]
+    again = [item[comparison.again] for item in ratios if comparison.again in item]
+    noise = max((abs(ratio.value - 1) for ratio in again), default=0.0)
+    for name in ratios[0].keys() & ratios[1].keys() - {comparison.base, comparison.again}:
         label = f"{question.name}.{comparison.name}/{name}"
-        yield Pair(label, mine[name].ratio, theirs[name].ratio, noise)
+        yield Pair(label, ratios[0][name], ratios[1][name], noise)
 
 
 def main() -> None:

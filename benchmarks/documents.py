@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.answer import Answered, Comparison, Count, Finding, Results, Summary, shown
 from benchmarks.run import ROOT
-from benchmarks.words import number, span
+from benchmarks.words import cells, number
 
 MARK = re.compile(r"(<!-- bench:(?P<what>[^>]+?) -->)(?P<text>.*?)(<!-- /bench -->)", re.DOTALL)
 PUBLISHED = ROOT / "docs" / "benchmarks" / "results.json"
@@ -64,7 +64,7 @@ def _one(what: str, results: Results) -> str:
         finding = next(item for item in answered.answer.findings if item.name == name)
         return finding.figure
     summary = answered.summaries[name][path[0]]
-    if path[1:] == ["ratio"]:
+    if path[1:] == ["ratio"] and summary.ratio is not None:
         return f"{summary.ratio.value:.2f}"
     comparison = next(item for item in answered.answer.comparisons if item.name == name)
     return f"{number(summary.median.value)} {shown(comparison.unit)}"
@@ -115,17 +115,17 @@ def _question(question: Answered) -> Iterator[str]:
 
 
 def _comparison(comparison: Comparison, summaries: dict[str, Summary]) -> Iterator[str]:
-    unit = shown(comparison.unit)
-    yield f"\n| {comparison.title}, {unit} | median | 95 % | p99 | x {comparison.base} | 95 % |"
-    yield "|---|--:|--:|--:|--:|--:|"
+    heads = [f"{comparison.title}, {shown(comparison.unit)}", "median", "95 %", "p99"]
+    if comparison.base is not None:
+        heads += [f"x {comparison.base}", "95 %", ""]
+    yield f"\n| {' | '.join(heads)} |"
+    yield "|---|" + "--:|" * (len(heads) - 1)
     for name, row in summaries.items():
-        figures = (number(row.median.value), span(row.median), number(row.p99.value))
-        yield f"| {name} | {' | '.join(figures)} | {row.ratio.value:.3f} | {span(row.ratio)} |"
+        yield f"| {name} | {' | '.join(cells(row))} |"
 
 
 def _count(count: Count) -> Iterator[str]:
     yield f"\n| {count.title} | {' | '.join(count.columns)} |"
     yield "|---|" + "--:|" * len(count.columns)
-    for name, cells in count.rows.items():
-        words = (cell if isinstance(cell, str) else number(cell) for cell in cells)
-        yield f"| {name} | {' | '.join(words)} |"
+    for name, line in count.rows.items():
+        yield f"| {name} | {' | '.join(map(number, line))} |"

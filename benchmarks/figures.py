@@ -50,11 +50,15 @@ def median_of(values: Sequence[float]) -> Estimate:
 
 def summarize(comparison: Comparison) -> dict[str, Summary]:
     """Returns the table's figures, by row."""
-    base = comparison.row(comparison.base)
-    return {
-        row.name: Summary(median(row), quantile(row, 0.99), ratio(row, base))
-        for row in comparison.rows
-    }
+    return {row.name: _summary(comparison, row) for row in comparison.rows}
+
+
+def _summary(comparison: Comparison, row: Row) -> Summary:
+    if comparison.base is None:
+        return Summary(median(row), quantile(row, 0.99))
+    found = ratio(row, comparison.row(comparison.base))
+    beats = found.high < 1 if comparison.better == "less" else found.low > 1
+    return Summary(median(row), quantile(row, 0.99), found, row.peer and beats)
 
 
 def _paired(row: Row, base: Row, how: Callable[[float, float], float]) -> list[float]:

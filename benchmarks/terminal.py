@@ -7,7 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from benchmarks.answer import Answer, Answered, Comparison, Count, Summary, shown
-from benchmarks.words import number, span
+from benchmarks.words import cells, number
 
 MARKS = {True: "[green]✓[/]", False: "[red]✗[/]"}
 
@@ -71,19 +71,14 @@ def _table(comparison: Comparison, summaries: dict[str, Summary]) -> Table:
     unit = shown(comparison.unit)
     table = Table(title=f"{comparison.title}, {unit}", title_justify="left", box=None)
     table.add_column("")
-    for head in ("median", "95 %", "p99", f"x {comparison.base}", "95 %"):
+    heads = ["median", "95 %", "p99"]
+    if comparison.base is not None:
+        heads += [f"x {comparison.base}", "95 %", ""]
+    for head in heads:
         table.add_column(head, justify="right")
     for name, row in summaries.items():
         style = "dim" if name == comparison.again else ""
-        table.add_row(
-            name,
-            number(row.median.value),
-            span(row.median),
-            number(row.p99.value),
-            f"{row.ratio.value:.3f}",
-            span(row.ratio),
-            style=style,
-        )
+        table.add_row(name, *cells(row), style=style)
     return table
 
 
@@ -92,6 +87,6 @@ def _counts(count: Count) -> Table:
     table.add_column("")
     for head in count.columns:
         table.add_column(head, justify="right")
-    for name, cells in count.rows.items():
-        table.add_row(name, *(cell if isinstance(cell, str) else number(cell) for cell in cells))
+    for name, line in count.rows.items():
+        table.add_row(name, *map(number, line))
     return table

@@ -157,7 +157,6 @@ def ask(run: Run) -> Answer:
         "where a cold start of stock aiobotocore goes",
         "ms",
         [Row(name, [[item[name]] for item in stages]) for name in stages[0]],
-        base=next(iter(stages[0])),
     )
     return Answer([*comparisons, parts], [finding(item) for item in comparisons])
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from benchmarks.answer import Results, shown
 from benchmarks.report.plot import draw
-from benchmarks.words import number, span
+from benchmarks.words import cells, number
 
 HERE = Path(__file__).parent
 
@@ -27,7 +27,7 @@ def render(results: Results) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: dict[str, Any] = {"number": _cell, "span": span, "shown": shown, "prose": _prose}
+    filters: dict[str, Any] = {"number": number, "cells": cells, "shown": shown, "prose": _prose}
     environment.filters.update(filters)
     sections: dict[str, list[Any]] = {}
     for question in results.questions:
@@ -51,10 +51,6 @@ def render(results: Results) -> str:
 def digest(results: Results) -> str:
     """Returns what names these results: a report of others is another one."""
     return hashlib.sha256(msgspec.json.encode(results)).hexdigest()
-
-
-def _cell(value: float | str) -> str:
-    return value if isinstance(value, str) else number(value)
 
 
 def _prose(text: str) -> list[str]:
