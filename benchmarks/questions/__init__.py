@@ -6,7 +6,10 @@
 """
 
 SECTIONS = {
-    "Cold against warm": [],
+    "Cold against warm": [
+        "reuse",
+        "first_use",
+    ],
     "What the library adds": [
         "warm_path",
     ],

@@ -1,12 +1,13 @@
 """Fills the report's page."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from benchmarks.answer import Results, shown
 from benchmarks.report.plot import draw
@@ -27,7 +28,13 @@ def render(results: Results) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: dict[str, Any] = {"number": number, "cells": cells, "shown": shown, "prose": _prose}
+    filters: dict[str, Any] = {
+        "number": number,
+        "cells": cells,
+        "shown": shown,
+        "prose": _prose,
+        "code": _code,
+    }
     environment.filters.update(filters)
     sections: dict[str, list[Any]] = {}
     for question in results.questions:
@@ -53,5 +60,10 @@ def digest(results: Results) -> str:
     return hashlib.sha256(msgspec.json.encode(results)).hexdigest()
 
 
-def _prose(text: str) -> list[str]:
-    return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
+def _prose(text: str) -> list[Markup]:
+    return [_code(" ".join(part.split())) for part in text.split("\n\n") if part.strip()]
+
+
+def _code(text: str) -> Markup:
+    """Returns what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
