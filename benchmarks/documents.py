@@ -58,7 +58,8 @@ def _figure(what: str, results: Results) -> str:
 def _one(what: str, results: Results) -> str:
     question, _, rest = what.partition(".")
     answered = results.question(question)
-    assert answered.answer is not None
+    if answered.answer is None:
+        raise KeyError(question)
     name, *path = rest.split("/")
     if not path:
         finding = next(item for item in answered.answer.findings if item.name == name)

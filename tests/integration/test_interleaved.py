@@ -1,4 +1,4 @@
-"""No invocation sees anything of another one: `python -m benchmarks.interleaved` with less of them, and its own test."""
+"""No invocation sees anything of another one: `python -m benchmarks interleaved` with less of them, and its own test."""
 
 import pytest
 
