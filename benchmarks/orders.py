@@ -88,6 +88,11 @@ class Network:
         postgres, s3 = (wire.seen() for wire in self._wires)
         return postgres, s3
 
+    def delay(self, round_trip: float) -> None:
+        """Lets a round trip take that many seconds from now on."""
+        for wire in self._wires:
+            wire.delay(round_trip)
+
     def cut(self) -> None:
         """Ends all connections, as a network does that has forgotten them."""
         for wire in self._wires:

@@ -7,6 +7,7 @@ way is not held up by what went before it: a thread receives, another waits and 
     with Wire(("127.0.0.1", 5432), round_trip=0.001) as wire:
         connect(wire.port)
         print(wire.seen())
+        wire.delay(0.005)
 """
 
 import queue
@@ -64,6 +65,10 @@ class Wire:
     def seen(self) -> Seen:
         return Seen(*map(int, self._ask("seen").split()))
 
+    def delay(self, round_trip: float) -> None:
+        """Lets a round trip take that many seconds from now on, on connections that are open too."""
+        self._ask(f"delay {round_trip}")
+
     def cut(self) -> None:
         """Ends all connections with a reset (RST), as a server does that crashes."""
         self._ask("cut")
@@ -98,16 +103,21 @@ class Wire:
 
 
 class Link:
-    """One connection, and its continuation to the server."""
+    """One connection, and its continuation to the server.
 
-    def __init__(self, client: socket.socket, server: tuple[str, int], round_trip: float) -> None:
+    Attributes:
+        round_trip: Seconds, for all of them.
+    """
+
+    round_trip = 0.0
+
+    def __init__(self, client: socket.socket, server: tuple[str, int]) -> None:
         self.round_trips = 0
         self._ends = (client, socket.create_connection(server))
         for end in self._ends:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._one_way = round_trip / 2
-        self._opening = round_trip
-        self._spoken = self._over = self._forgotten = self._swallowed = False
+        self._opened = self._spoken = False
+        self._over = self._forgotten = self._swallowed = False
         self._pass_on(client, self._ends[1], self._ask)
         self._pass_on(self._ends[1], client, self._answer)
 
@@ -126,14 +136,14 @@ class Link:
         self._swallowed = True
 
     def _ask(self) -> float:
-        self._spoken = True
-        delay, self._opening = self._one_way + self._opening, 0.0
-        return delay
+        opening = 0.0 if self._opened else self.round_trip
+        self._opened = self._spoken = True
+        return self.round_trip / 2 + opening
 
     def _answer(self) -> float:
         self.round_trips += self._spoken
         self._spoken = False
-        return self._one_way
+        return self.round_trip / 2
 
     def _pass_on(
         self, source: socket.socket, sink: socket.socket, note: Callable[[], float]
@@ -159,7 +169,7 @@ class Link:
             if data and (self._forgotten or self._swallowed):
                 continue
             now = time.monotonic()
-            under_way.put((now + note() if data else now + self._one_way, data))
+            under_way.put((now + note() if data else now + self.round_trip / 2, data))
 
     def _deliver(
         self,
@@ -188,19 +198,24 @@ ORDERS: dict[str, Callable[[Link], None]] = {
 
 def main() -> None:
     host, port, round_trip = sys.argv[1:]
+    Link.round_trip = float(round_trip)
     links: list[Link] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=obey, args=(links,), daemon=True).start()
         print(listener.getsockname()[1], flush=True)
         while True:
             client, _ = listener.accept()
-            links.append(Link(client, (host, int(port)), float(round_trip)))
+            links.append(Link(client, (host, int(port))))
 
 
 def obey(links: list[Link]) -> None:
     for line in sys.stdin:
-        for link in links:
-            ORDERS[line.strip()](link)
+        word, *arguments = line.split()
+        if word == "delay":
+            Link.round_trip = float(arguments[0])
+        else:
+            for link in links:
+                ORDERS[word](link)
         print(len(links), sum(link.round_trips for link in links), flush=True)
 
 

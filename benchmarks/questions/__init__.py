@@ -7,6 +7,7 @@
 
 SECTIONS = {
     "Cold against warm": [
+        "styles",
         "reuse",
         "first_use",
     ],

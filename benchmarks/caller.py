@@ -1,0 +1,61 @@
+"""A caller of the function in `functions/orders`, in the local Lambda: how long it waits for an answer, which must be right.
+
+The local Lambda runs in the caller's own process, so that nothing lies between them but function calls: it is what adds the
+least to an invocation beside a Runtime API that is nothing else, and the same to every contender.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from benchmarks import orders
+from warmkit.local import LocalLambda
+
+
+class Contender(NamedTuple):
+    """A style of the function, under a runtime."""
+
+    name: str
+    style: str
+    runtime: Literal["aws", "warmkit"] = "aws"
+
+    def serve(self, env: Mapping[str, str], *, freeze: bool, timeout: float = 10) -> LocalLambda:
+        """Returns a local Lambda with it, which has no environment yet."""
+        return LocalLambda(
+            f"{self.style}.handler",
+            task_root=orders.ROOT,
+            runtime=self.runtime,
+            env=env,
+            freeze=freeze,
+            timeout=timeout,
+        )
+
+
+WARM = Contender("warmkit", "warm")
+AGAIN = Contender("warmkit, again", "warm")
+WARM_RUNTIME = Contender("warmkit, on warmkit's runtime", "warm", "warmkit")
+BY_HAND = Contender("by hand", "by_hand")
+NAIVE = Contender("naive", "naive")
+
+
+async def wait_for(function: LocalLambda, order: int, since: float | None = None) -> float:
+    """Invokes a function, and returns when its environment is done.
+
+    Args:
+        function: It is invoked.
+        order: What it is asked for.
+        since: The moment from which the caller waits, if it is not this one.
+
+    Returns:
+        The milliseconds that the caller waited for the whole answer.
+    """
+    begun = time.perf_counter() if since is None else since
+    event = json.dumps({"order": order}).encode()
+    course = await function.fleet.invoke(function.invocation(event))
+    body = await (await course.replied).read()
+    answer = json.loads(body)
+    taken = time.perf_counter() - begun
+    assert answer == orders.answer(order), answer
+    await course.reported
+    return taken * 1000
