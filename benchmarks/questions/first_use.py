@@ -8,6 +8,7 @@ first use of all. Every value is asked what it was built on. Waits end up to a m
 """
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from statistics import fmean, median
@@ -140,6 +141,8 @@ def trial(names: list[str], rounds: int) -> Taken:
 async def measure(names: list[str], rounds: int) -> Taken:
     for case in cases(graphs.diamond([0.001] * 4)).values():  # the interpreter's own warm-up
         await case()
+    gc.collect()
+    gc.freeze()  # else what the suite itself has imported is searched for garbage in the middle of a sample
     return {
         "seconds": {name: await take_turns(GRAPHS[name][1], rounds) for name in names},
         "starts": (await use_first(GRAPHS["random"][1], 10)).starts,
