@@ -25,8 +25,8 @@ class Account(NamedTuple):
             (https://aws.amazon.com/blogs/compute/aws-lambda-standardizes-billing-for-init-phase/).
         x86: Dollars, on x86.
         arm: Dollars, on arm64, if it took as long there.
-        p50: Seconds that a caller waited.
-        p99: Likewise.
+        p50_ms: What a caller waited.
+        p99_ms: Likewise.
     """
 
     invocations: float
@@ -38,8 +38,12 @@ class Account(NamedTuple):
     gb_seconds: float
     x86: float
     arm: float
-    p50: float
-    p99: float
+    p50_ms: float
+    p99_ms: float
+
+    @property
+    def cold_share(self) -> float:
+        return self.cold_starts / self.invocations
 
 
 def account(history: History, *, memory_gb: float, kept: bool) -> Account:
@@ -69,8 +73,8 @@ def account(history: History, *, memory_gb: float, kept: bool) -> Account:
         gb_seconds=gb_seconds,
         x86=gb_seconds * GB_SECOND_X86 + count * REQUEST,
         arm=gb_seconds * GB_SECOND_ARM + count * REQUEST,
-        p50=quantile(waits, 0.50),
-        p99=quantile(waits, 0.99),
+        p50_ms=1000 * quantile(waits, 0.50),
+        p99_ms=1000 * quantile(waits, 0.99),
     )
 
 
@@ -101,7 +105,5 @@ def quantile(ordered: Sequence[float], which: float) -> float:
 
 def _first_begins(history: History) -> list[float]:
     return [
-        begun
-        for begun, init in zip(history.begun, history.inits, strict=True)
-        if init is not None
+        begun for begun, init in zip(history.begun, history.inits, strict=True) if init is not None
     ]

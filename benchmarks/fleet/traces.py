@@ -51,7 +51,7 @@ def flash_crowd(peak: float, chance: random.Random) -> list[float]:
 
     def rate(second: int) -> float:
         since = second - 120
-        rising, falling = (since + 1) / 5, 0.5 ** ((since - 65) / 15)
+        rising, falling = (since + 1) / 5, math.exp2((65 - since) / 15)
         return peak * max(1 / 200, min(1.0, rising, falling))
 
     return poisson(rate, CROWD_S, chance)

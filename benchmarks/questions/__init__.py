@@ -31,6 +31,9 @@ SECTIONS = {
     "The local Lambda": [
         "local_invoke",
     ],
+    "What it comes to": [
+        "fleet",
+    ],
 }
 
 NAMES = [name for names in SECTIONS.values() for name in names]

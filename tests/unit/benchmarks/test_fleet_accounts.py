@@ -28,7 +28,7 @@ def test_two_environments_at_once_and_one_again():
     assert found.gb_seconds == pytest.approx(0.5 * 2.375)
     assert found.x86 == pytest.approx(0.5 * 2.375 * 0.0000166667 + 4 * 0.0000002)
     assert found.arm == pytest.approx(0.5 * 2.375 * 0.0000133334 + 4 * 0.0000002)
-    assert (found.p50, found.p99) == (0.75, 0.75)
+    assert (found.p50_ms, found.p99_ms, found.cold_share) == (750, 750, 0.75)
 
 
 def test_who_connects_each_time_has_a_connection_only_meanwhile():
@@ -45,6 +45,12 @@ def test_a_part_of_a_millisecond_is_billed_whole():
     assert billed_ms(history) == [1, 3]
 
 
+def test_an_init_phase_that_takes_no_time_is_one():
+    history = simulate([0.0, 9.0], Times([Cold(0.0, 1.0)], [1.0]), Rules(), random.Random(1))
+    found = account(history, memory_gb=0.5, kept=True)
+    assert (found.cold_starts, found.opened) == (1, 1)
+
+
 def test_what_is_refused_is_neither_billed_nor_counted():
     times = Times([Cold(1.0, 1.0)], [1.0])
     history = simulate([0.0, 0.5], times, Rules(limit=1), random.Random(1))
@@ -55,9 +61,7 @@ def test_what_is_refused_is_neither_billed_nor_counted():
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 30))))
 def test_most_at_once_is_the_most_at_any_begin(intervals):
     spans = [(begin, begin + length) for begin, length in intervals]
-    expected = max(
-        (sum(b <= begin < e for b, e in spans) for begin, _ in spans), default=0
-    )
+    expected = max((sum(b <= begin < e for b, e in spans) for begin, _ in spans), default=0)
     assert most_at_once([b for b, _ in spans], [e for _, e in spans]) == expected
 
 

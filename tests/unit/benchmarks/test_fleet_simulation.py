@@ -22,9 +22,7 @@ APART = 1e-6
 def services(draw):
     """A trace, the times of its invocations, and rules."""
     count = draw(st.integers(1, 40))
-    gaps = draw(
-        st.lists(st.sampled_from([0, 1, 2, 5, 20, 60]), min_size=count, max_size=count)
-    )
+    gaps = draw(st.lists(st.sampled_from([0, 1, 2, 5, 20, 60]), min_size=count, max_size=count))
     seconds = draw(st.lists(st.integers(1, 15), min_size=count, max_size=count))
     colds = draw(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=1, max_size=4))
     now, trace = 0.0, []
@@ -102,7 +100,8 @@ def test_a_cold_start_or_a_refusal_means_that_none_was_free(service, given_rules
             assert history.ended[of_this[-1]] == max(free)
     for arrived in set(service[0]) - set(history.arrived):
         ends = last_ends(history, arrived)
-        assert len(ends) == given_rules.limit and min(ends) > arrived
+        assert len(ends) == given_rules.limit
+        assert min(ends) > arrived
 
 
 def last_ends(history, now):
@@ -115,9 +114,7 @@ def last_ends(history, now):
 
 
 def test_with_one_start_at_a_time_the_second_waits_for_the_first():
-    history = simulated(
-        ([0.0, 1.0], Times([Cold(5.0, 1.0)], [1.0])), Rules(starts_at_once=1)
-    )
+    history = simulated(([0.0, 1.0], Times([Cold(5.0, 1.0)], [1.0])), Rules(starts_at_once=1))
     assert (history.begun, history.ended) == ([5.0, 10.0], [6.0, 11.0])
 
 
@@ -177,7 +174,9 @@ class Story:
         lines = {arrived: line for line, arrived in enumerate(history.arrived)}
         self.trace = trace
         self.seconds = {a: history.seconds[lines[a]] for a in lines}
-        self.inits = {a: history.inits[lines[a]] for a in lines if history.inits[lines[a]] is not None}
+        self.inits = {
+            a: history.inits[lines[a]] for a in lines if history.inits[lines[a]] is not None
+        }
         self.rules = given_rules
         self.made, self.gone, self.served, self.refused = [], [], {}, []
         self._waiting = {}
@@ -231,7 +230,7 @@ def test_the_local_lambda_does_the_same(service, given_rules, cores):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "cpu_count", lambda: cores)
         story = run(Story(service[0], history, given_rules).play)
-    served = [(number, begun) for number, begun in (story.served[a] for a in history.arrived)]
+    served = [story.served[arrived] for arrived in history.arrived]
     assert [number for number, _ in served] == history.served_by
     assert [begun for _, begun in served] == pytest.approx(history.begun)
     assert len(story.refused) == history.throttled
