@@ -92,11 +92,13 @@ class Finding(msgspec.Struct, frozen=True):
     at_least: float | None = None
     closing: bool = False
 
-    @property
-    def held(self) -> bool:
-        value = self.estimate.value
-        return (self.at_most is None or value <= self.at_most) and (
-            self.at_least is None or value >= self.at_least
+    def held(self, *, rough: bool = False) -> bool:
+        """Returns whether it is what is wanted; of a rough figure, whether its interval reaches that far."""
+        low, high = self.estimate.value, self.estimate.value
+        if rough:
+            low, high = self.estimate.low, self.estimate.high
+        return (self.at_most is None or low <= self.at_most) and (
+            self.at_least is None or high >= self.at_least
         )
 
     @property
@@ -194,7 +196,13 @@ class Answered(msgspec.Struct, frozen=True):
 
     @property
     def held(self) -> bool:
-        return self.answer is not None and all(finding.held for finding in self.answer.findings)
+        return self.answer is not None and not self.missed
+
+    @property
+    def missed(self) -> list[Finding]:
+        """The findings that are not what is wanted."""
+        findings = self.answer.findings if self.answer else []
+        return [finding for finding in findings if not finding.held(rough=self.quick)]
 
 
 class Results(msgspec.Struct, frozen=True):

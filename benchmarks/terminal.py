@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from benchmarks.answer import Answer, Answered, Comparison, Count, Summary, shown
+from benchmarks.answer import Answered, Comparison, Count, Summary, shown
 from benchmarks.words import cells, number
 
 MARKS = {True: "[green]✓[/]", False: "[red]✗[/]"}
@@ -57,12 +57,12 @@ def show(console: Console, answered: Answered) -> None:
         console.print(_table(comparison, answered.summaries[comparison.name]))
     for count in answered.answer.counts:
         console.print(_counts(count))
-    _show_findings(console, answered.answer)
+    _show_findings(console, answered)
 
 
-def _show_findings(console: Console, answer: Answer) -> None:
-    for finding in answer.findings:
-        mark = MARKS[finding.held] if finding.wanted else "·"
+def _show_findings(console: Console, answered: Answered) -> None:
+    for finding in answered.answer.findings if answered.answer else []:
+        mark = MARKS[finding not in answered.missed] if finding.wanted else "·"
         aside = "; ".join(filter(None, [finding.interval, finding.wanted]))
         console.print(f" {mark} {finding.sentence}" + (f" [dim]({aside})[/]" if aside else ""))
 

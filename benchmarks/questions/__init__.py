@@ -26,6 +26,8 @@ SECTIONS = {
         "snapshot",
     ],
     "The runtime": [
+        "runtime_spawn",
+        "ends",
         "interleaved",
     ],
     "The local Lambda": [

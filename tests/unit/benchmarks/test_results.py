@@ -35,6 +35,8 @@ def test_answers_of_two_machines_are_not_kept_together():
 def test_what_is_wanted_is_held_or_not():
     assert answered(value=10.0).held
     assert not answered(value=10.1).held
+    assert answered(value=10.4, quick=True).held, "its interval begins at 9.9"
+    assert not answered(value=10.6, quick=True).held
     assert not msgspec.structs.replace(answered(), answer=None).held
 
 
