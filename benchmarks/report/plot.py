@@ -15,7 +15,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from scipy.stats import gaussian_kde
 
 from benchmarks.answer import Comparison, Row, shown
-from benchmarks.words import number
 
 mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "warmkit", "font.size": 9})
 
@@ -42,7 +41,7 @@ def draw(comparison: Comparison) -> str:
         _draw_row(axes, height, row, _colour(comparison, row), logarithmic=logarithmic)
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.set_ylim(-0.4, len(rows) - 0.2)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.set_xlabel(shown(comparison.unit))
     axes.tick_params(length=0, labelcolor=INK)
     axes.xaxis.label.set_color(INK)
