@@ -126,6 +126,17 @@ def test_the_environment_is_lambdas_and_holds_no_profile_of_ours(
     assert "AWS_LAMBDA_MAX_CONCURRENCY" not in seen
 
 
+def test_a_wrapper_is_started_in_place_of_the_runtime_and_handed_its_command(
+    start: Any, tmp_path: Path
+) -> None:
+    wrapper = tmp_path / "wrapper"
+    wrapper.write_text('#!/bin/sh\nexport FROM_THE_WRAPPER="$4"\nexec "$@"\n')
+    wrapper.chmod(0o755)
+    function = start("facts", env={"AWS_LAMBDA_EXEC_WRAPPER": str(wrapper)})
+    seen = function.invoke({}).payload["environment"]
+    assert seen["FROM_THE_WRAPPER"] == "sandboxed.facts"
+
+
 def test_an_exception_is_an_answer_and_the_environment_lives_on(start: Any) -> None:
     function = start("fail")
     answers = [function.invoke({}) for _ in range(2)]

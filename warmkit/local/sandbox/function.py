@@ -71,8 +71,10 @@ class Function:
 
     @property
     def command(self) -> list[str]:
-        """What starts its runtime."""
-        return [sys.executable, "-m", _RUNTIMES[self.runtime], self.handler]
+        """What starts its runtime: a wrapper of its own is handed the rest."""
+        wrapper = self.env.get("AWS_LAMBDA_EXEC_WRAPPER")
+        runtime = [sys.executable, "-m", _RUNTIMES[self.runtime], self.handler]
+        return [wrapper, *runtime] if wrapper else runtime
 
     @property
     def longest_init(self) -> float:
