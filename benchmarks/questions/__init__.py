@@ -7,6 +7,7 @@
 
 SECTIONS = {
     "Cold against warm": [
+        "cold",
         "styles",
         "reuse",
         "first_use",
