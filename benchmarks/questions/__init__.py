@@ -14,6 +14,7 @@ SECTIONS = {
     ],
     "What the library adds": [
         "warm_path",
+        "injection",
     ],
     "The resources": [
         "postgres_warm",

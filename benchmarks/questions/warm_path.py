@@ -9,6 +9,7 @@ import asyncio
 
 from benchmarks import figures
 from benchmarks.answer import Answer, Comparison, Finding, Row
+from benchmarks.context import Context
 from benchmarks.run import Run, in_fresh_process
 from benchmarks.timing import Call, interleave, time_block
 from warmkit import Resource, resource, warm_handler
@@ -18,15 +19,6 @@ NOT_SHOWN = "What a runtime adds around the handler, and what the handler itself
 BLOCK = 50
 WARM, UNGUARDED, BY_HAND = "warmkit", "warmkit, no deadline", "by hand"
 AGAIN = "warmkit, again"
-
-
-class Context:
-    """As much of the runtime's context as anybody reads."""
-
-    aws_request_id = "8f5b9e6e-6a3c-4d9b-9f0e-2f1d3f0c7a11"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 3000
 
 
 def make_resource() -> Resource[object]:

@@ -1,0 +1,119 @@
+"""What does injection cost in an invocation, beside hand-written code and other libraries that inject?
+
+A handler with 1, 5 and 20 asynchronous resources that live as long as the process, all of them started: under `@warm_handler`,
+called as AWS's Python runtime calls it; with wireup, dishka, svcs and that-depends, each in the cheapest way that its
+documentation has; and by hand, with module globals. All but warmkit, which keeps its own, are driven by one event loop that is
+kept. The handlers do nothing, so all that is measured is the way there; it is asserted in each call that the resources are
+there, and at the end that each was started once.
+
+The other libraries look a value up and hand it over, and that is all that is asked of them here. warmkit also asks how long the
+gap was, holds the value for as long as it is used, keeps the invocation's deadline, and counts. So one row more is wireup with
+two of these written by hand: the gap, and the deadline. Another is warmkit with an `alive` for each resource, asked each time.
+"""
+
+import statistics
+
+from benchmarks import figures
+from benchmarks.answer import Answer, Comparison, Estimate, Finding, Row
+from benchmarks.injected import (
+    BY_HAND,
+    BY_HAND_AGAIN,
+    GUARDED_PEER,
+    LOOKED_AT,
+    PEERS,
+    UNGUARDED,
+    WARMKIT,
+    trial,
+)
+from benchmarks.run import Run, in_fresh_process
+
+NOT_SHOWN = "What these libraries are made for besides: scopes within scopes, graphs of many layers, the frameworks that they know; nor a handler that does something, beside which all of this is nothing."
+
+SIZES = (1, 5, 20)
+
+Samples = dict[str, list[float]]
+
+
+def ask(run: Run) -> Answer:
+    taken: dict[int, list[Samples]] = {resources: [] for resources in SIZES}
+    for _ in run.rounds(10, quick=3, doing=f"fresh processes with {SIZES} resources"):
+        for resources in SIZES:
+            taken[resources].append(in_fresh_process(trial, resources, run.times(60, quick=15)))
+    comparisons = [comparison(resources, samples) for resources, samples in taken.items()]
+    findings = [found for item in comparisons for found in beside_the_best(item)]
+    return Answer(comparisons, [*findings, for_each_resource(comparisons[0], comparisons[-1])])
+
+
+def comparison(resources: int, taken: list[Samples]) -> Comparison:
+    plural = "resources" if resources > 1 else "resource"
+    names = [BY_HAND, BY_HAND_AGAIN, WARMKIT, UNGUARDED, LOOKED_AT, *PEERS, GUARDED_PEER]
+    return Comparison(
+        f"with_{resources}",
+        f"one invocation with {resources} {plural}",
+        "us",
+        [Row(name, [samples[name] for samples in taken], peer=name in PEERS) for name in names],
+        base=BY_HAND,
+        again=BY_HAND_AGAIN,
+    )
+
+
+def beside_the_best(comparison: Comparison) -> list[Finding]:
+    """Says who is quickest, and by how much, with and without what warmkit does besides."""
+    best = best_peer(comparison)
+    warm, by_hand = comparison.row(WARMKIT), comparison.row(BY_HAND)
+    theirs = figures.difference(best, by_hand).value
+    return [
+        Finding(
+            f"{comparison.name}_added",
+            f"to {comparison.title} that is written by hand, warmkit adds {{}}, and {best.name}, the quickest of the others, {theirs:.1f} us",
+            figures.difference(warm, by_hand),
+            "us",
+            digits=1,
+        ),
+        Finding(
+            f"{comparison.name}_beside_peer",
+            f"the whole takes {{}} times as long under warmkit as with {best.name}",
+            figures.ratio(warm, best),
+        ),
+        Finding(
+            f"{comparison.name}_beside_guarded",
+            "and {} times as long as with wireup and a deadline and a look at the gap that are written by hand",
+            figures.ratio(warm, comparison.row(GUARDED_PEER)),
+            at_most=1,
+        ),
+    ]
+
+
+def best_peer(comparison: Comparison) -> Row:
+    return min(
+        (row for row in comparison.rows if row.peer), key=lambda row: figures.median(row).value
+    )
+
+
+def for_each_resource(fewest: Comparison, most: Comparison) -> Finding:
+    """Says what each resource more costs, beside the best peer for many."""
+    best = best_peer(most).name
+    theirs = slope(fewest, most, best).value
+    return Finding(
+        "each_resource",
+        f"each resource more costs {{}} under warmkit, and {theirs:.0f} ns with {best}",
+        slope(fewest, most, WARMKIT),
+        "ns",
+        digits=0,
+        at_most=60,
+    )
+
+
+def slope(fewest: Comparison, most: Comparison, name: str) -> Estimate:
+    """Returns the nanoseconds by which what is added to the hand-written grows with each resource."""
+    more = SIZES[-1] - SIZES[0]
+    pairs = zip(added(most, name), added(fewest, name), strict=True)
+    return figures.median_of([(many - few) / more * 1000 for many, few in pairs])
+
+
+def added(comparison: Comparison, name: str) -> list[float]:
+    """Returns the microseconds above the hand-written, of each process."""
+    pairs = zip(
+        comparison.row(name).processes, comparison.row(comparison.base).processes, strict=True
+    )
+    return [statistics.median(ours) - statistics.median(theirs) for ours, theirs in pairs]
