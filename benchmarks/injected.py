@@ -194,7 +194,7 @@ def trial(resources: int, rounds: int) -> dict[str, list[float]]:
     """Returns each contender's samples: the microseconds of one invocation."""
     event, context, loop = {"id": 1}, Context(), asyncio.new_event_loop()
     names = [f"r{number}" for number in range(resources)]
-    modules = {name: run(source, names) for name, source in USERS.items()}
+    modules = {name: run(source, resources) for name, source in USERS.items()}
     cases: dict[str, Call] = {
         name: serve_with(loop, module["handler"], event, context)
         for name, module in modules.items()
@@ -205,7 +205,7 @@ def trial(resources: int, rounds: int) -> dict[str, list[float]]:
         (UNGUARDED, {"deadline_margin": None}, {}),
         (LOOKED_AT, {}, {"alive": is_there}),
     ):
-        module = modules[name] = run(TAKEN_BY_NAME, names)
+        module = modules[name] = run(TAKEN_BY_NAME, resources)
         recipes = {name: resource(**hooks)(module[f"start_{name}"]) for name in names}
         handler = warm_handler(**options, **recipes)(module["handler"])
         cases[name] = serve(handler, event, context)
@@ -221,12 +221,18 @@ def trial(resources: int, rounds: int) -> dict[str, list[float]]:
     return samples
 
 
-def run(source: str, names: list[str]) -> dict[str, Any]:
+def run(source: str, resources: int) -> dict[str, Any]:
     """Returns the namespace of a module that was written for so many resources."""
-    template = jinja2.Template(RESOURCES + source)
     namespace: dict[str, Any] = {}
-    exec(template.render(names=names, numbers=range(len(names))), namespace)
+    exec(render(source, resources), namespace)
     return namespace
+
+
+def render(source: str, resources: int) -> str:
+    """Returns the source of a module for so many resources."""
+    numbers = range(resources)
+    template = jinja2.Template(RESOURCES + source)
+    return template.render(names=[f"r{number}" for number in numbers], numbers=numbers)
 
 
 def is_there(value: object) -> bool:

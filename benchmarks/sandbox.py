@@ -22,6 +22,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from benchmarks.context import Context
+
 
 class Called(NamedTuple):
     """How an invocation went.
@@ -95,15 +97,6 @@ class Sandbox:
 
 
 # -- in its process
-
-
-class Context:
-    """As much of the runtime's context as anybody reads."""
-
-    aws_request_id = "8f5b9e6e-6a3c-4d9b-9f0e-2f1d3f0c7a11"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 3000
 
 
 class Clocks:

@@ -15,6 +15,7 @@ SECTIONS = {
     "What the library adds": [
         "warm_path",
         "injection",
+        "imports",
     ],
     "The resources": [
         "postgres_warm",
