@@ -219,13 +219,13 @@ def findings(
             figures.median(declared.row(WARMKIT)),
             "ms",
             digits=1,
-            closing=True,
         ),
         Finding(
             "beside_peer",
-            f"that is {{}} of what {quickest.name} takes, the quickest of those that inject: {modules[WARMKIT]} modules beside {modules[quickest.name]}",
+            f"importing warmkit and declaring a handler takes {{}} of the time of {quickest.name}, the quickest of the others that inject; it loads {modules[WARMKIT]} modules, {quickest.name} {modules[quickest.name]}",
             figures.ratio(declared.row(WARMKIT), quickest),
             at_most=1,
+            closing=True,
         ),
         *(
             Finding(
