@@ -4,9 +4,12 @@ The local Lambda runs in the caller's own process, so that nothing lies between 
 least to an invocation beside a Runtime API that is nothing else, and the same to every contender.
 """
 
+import asyncio
 import json
+import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Literal, NamedTuple
 
 from benchmarks import orders
@@ -59,3 +62,36 @@ async def wait_for(function: LocalLambda, order: int, since: float | None = None
     assert answer == orders.answer(order), answer
     await course.reported
     return taken * 1000
+
+
+async def closed_pattern(function: LocalLambda, count: int) -> list[float]:
+    """Invokes a function again as soon as it has answered; returns the milliseconds of each wait."""
+    return [await wait_for(function, order) for order in range(count)]
+
+
+async def open_pattern(function: LocalLambda, arrivals: Sequence[float]) -> list[float]:
+    """Invokes a function when it is time to, whatever became of the invocations before.
+
+    Returns:
+        The milliseconds from the moment at which each was to arrive to its answer: a caller that is late does not
+        make them fewer.
+    """
+    begun, waits = time.perf_counter(), []
+    for order, arrival in enumerate(arrivals):
+        due = begun + arrival
+        await _until(due)
+        waits.append(asyncio.create_task(wait_for(function, order, since=due)))
+    return list(await asyncio.gather(*waits))
+
+
+def poisson(rate: float, count: int, *, seed: int) -> list[float]:
+    """Returns the seconds at which independent callers arrive, of whom there are `rate` a second on average."""
+    chance = random.Random(seed)
+    return list(accumulate(chance.expovariate(rate) for _ in range(count)))
+
+
+async def _until(due: float) -> None:
+    # A sleep ends up to a millisecond late: it is cut short, and the rest is spent on turns of the loop.
+    await asyncio.sleep(max(0.0, due - 0.002 - time.perf_counter()))
+    while time.perf_counter() < due:  # noqa: ASYNC110  nothing happens that could be waited for
+        await asyncio.sleep(0)

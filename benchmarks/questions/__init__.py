@@ -8,6 +8,7 @@
 SECTIONS = {
     "Cold against warm": [
         "cold",
+        "warm",
         "styles",
         "reuse",
         "first_use",
