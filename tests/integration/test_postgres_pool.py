@@ -703,6 +703,90 @@ def test_every_documented_way_for_sql_is_watched() -> None:
     assert takes_sql <= set(vars(PooledConnection))
 
 
+def test_a_clean_connection_is_given_back_without_a_turn_of_the_loop(
+    postgres: PostgresServer, really: Really
+) -> None:
+    turns = 0
+
+    async def spin() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    @really
+    async def _(environment: Environment) -> None:
+        pool = await environment.get(postgres_pool(max_size=2))
+        spinning = asyncio.create_task(spin())
+        connection = await pool.acquire()
+        assert await connection.fetchval(QUERY) == 42
+        before = turns
+        await pool.release(connection)
+        assert turns == before
+        assert (pool.get_idle_size(), pool.get_size()) == (1, 1)
+        with pytest.raises(asyncpg.InterfaceError, match="released back to the pool"):
+            await connection.fetchval(QUERY)
+        await pool.release(connection)  # again, as asyncpg allows
+        assert pool.get_idle_size() == 1
+        spinning.cancel()
+
+
+def test_a_connection_of_another_pool_is_not_taken_back(
+    postgres: PostgresServer, really: Really
+) -> None:
+    @really
+    async def _(environment: Environment) -> None:
+        one, other = [await environment.get(postgres_pool()) for _ in range(2)]
+        async with one.acquire() as connection:
+            for stranger in (connection, object()):
+                with pytest.raises(asyncpg.InterfaceError, match="not a member of this pool"):
+                    await other.release(stranger)  # type: ignore[arg-type]
+
+
+async def change_a_setting(connection: Any) -> None:
+    await connection.execute("SET work_mem = '7MB'")
+
+
+async def leave_a_transaction_open(connection: Any) -> None:
+    await connection.execute("BEGIN")
+    await connection.execute("SET LOCAL work_mem = '7MB'")
+
+
+async def give_up_a_statement(connection: Any) -> None:
+    with pytest.raises(TimeoutError):
+        await connection.execute("SELECT pg_sleep(3600)", timeout=0.01)
+
+
+@pytest.mark.parametrize("leave", [change_a_setting, leave_a_transaction_open, give_up_a_statement])
+def test_a_reset_survives_the_cancellation_of_who_gives_the_connection_back(
+    postgres: PostgresServer, really: Really, leave: Callable[[Any], Awaitable[None]]
+) -> None:
+    @really
+    async def _(environment: Environment) -> None:
+        pool = await environment.get(postgres_pool())
+        connection = await pool.acquire()
+        await leave(connection)
+        session = connection.get_server_pid()
+        giving_back = asyncio.create_task(pool.release(connection))
+        await asyncio.sleep(0)  # it has begun
+        giving_back.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await giving_back
+        async with pool.acquire() as again:
+            assert await again.fetchval("SHOW work_mem") != "7MB"
+            assert again.get_server_pid() == session, "it was not cut"
+
+
+def test_who_leaves_a_listener_is_told(postgres: PostgresServer, really: Really) -> None:
+    @really
+    async def _(environment: Environment) -> None:
+        pool = await environment.get(postgres_pool())
+        connection = await pool.acquire()
+        connection.add_log_listener(print)
+        with pytest.warns(asyncpg.InterfaceWarning, match="1 active log listener"):
+            await pool.release(connection)
+
+
 # -- what connections are called
 
 

@@ -261,12 +261,10 @@ def test_where_nothing_can_be_asked_nothing_speaks_against_it(
 
 class Member:
     def __init__(self, *, idle: bool = True, doubtful: bool = False) -> None:
-        self.idle_since = 0.0 if idle else None
-        self.doubtful = doubtful
+        self.is_idle = idle
+        self.idle_for = 301.0 if doubtful else 299.0
+        self.transport = Transport(None)
         self.closed = False
-
-    def is_doubtful(self, max_idle: float) -> bool:
-        return self.doubtful
 
     def is_closed(self) -> bool:
         return self.closed
@@ -292,6 +290,20 @@ def test_a_pool_without_a_connection_is_not_sound_unless_one_is_on_its_way() -> 
 def test_one_doubtful_connection_makes_the_pool_doubtful() -> None:
     assert members(Member(), Member()).are_sound()
     assert not members(Member(), Member(doubtful=True)).are_sound()
+
+
+def test_one_socket_that_is_not_quiet_makes_the_pool_doubtful() -> None:
+    pool = members(Member(), spoken_to := Member(), in_use := Member(idle=False))
+    here, there = socket.socketpair()
+    with closing(here), closing(there):
+        there.send(b"E")
+        in_use.transport = Transport(here)
+        assert pool.are_sound()
+        spoken_to.transport = Transport(here)
+        assert not pool.are_sound()
+        pool.drop_doubtful()
+    assert spoken_to.closed
+    assert pool.are_sound()
 
 
 def test_a_pool_that_is_all_in_use_needs_no_proof() -> None:

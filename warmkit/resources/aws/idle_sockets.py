@@ -12,7 +12,7 @@ from typing import Any
 from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp import BaseConnector, TCPConnector
 
-from warmkit.resources.sockets import is_quiet
+from warmkit.resources.sockets import are_quiet
 
 
 class IdleSockets(AIOHTTPSession):
@@ -20,7 +20,7 @@ class IdleSockets(AIOHTTPSession):
 
     def are_quiet(self) -> bool:
         """Whether the other end has closed none of the idle connections. Never waits."""
-        return all(is_quiet(transport) for transport in self._idle())
+        return are_quiet(self._idle())
 
     def drop(self) -> None:
         """Closes the idle connections; those in use stay. Addresses are looked up anew."""

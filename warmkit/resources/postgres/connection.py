@@ -1,7 +1,8 @@
 """The connection class of the pools: knows whether it is idle, still quiet, and in need of a reset.
 
 It is asyncpg's extension point `connection_class`. Of asyncpg it takes for granted, beside the documented
-methods, that the class is called with the protocol, the transport and the loop first; a contract test holds that.
+methods, that the class is called with the protocol, the transport and the loop first, and two undocumented names:
+`_on_release`, and `_is_cancelling` of `_protocol`. Tests hold that.
 """
 
 from collections.abc import Awaitable
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from warmkit.resources.postgres.session import ResetMode, may_change_session
-from warmkit.resources.sockets import is_quiet
 
 if TYPE_CHECKING:
     _Connection = asyncpg.Connection[asyncpg.Record]
@@ -26,6 +26,7 @@ class PooledConnection(_Connection):
     Attributes:
         idle_since: When it last came back into the pool, on the loop's clock in seconds; None while it is in
             use, or before its first use.
+        transport: Over what it speaks.
         reset_mode: When the pool resets it on release.
         commit_status: What the server answered to the last COMMIT of asyncpg's transactions: "ROLLBACK" where a
             statement had failed before, which asyncpg takes for success.
@@ -36,7 +37,7 @@ class PooledConnection(_Connection):
         self.idle_since: float | None = None
         self.reset_mode: ResetMode = "auto"
         self.commit_status = ""
-        self._warmkit_transport = transport
+        self.transport = transport
         self._warmkit_now = loop.time
         self._warmkit_changed = False
 
@@ -46,19 +47,27 @@ class PooledConnection(_Connection):
         """It leaves the pool for a user."""
         self.idle_since = None
 
-    def is_doubtful(self, max_idle: float) -> bool:
-        """Whether it lies in the pool, and something speaks against handing it out again.
+    @property
+    def is_idle(self) -> bool:
+        """Whether it lies in the pool."""
+        return self.idle_since is not None
 
-        Never waits, and says nothing of a connection in use.
+    @property
+    def idle_for(self) -> float:
+        """The seconds for which it has lain in the pool."""
+        return 0.0 if self.idle_since is None else self._warmkit_now() - self.idle_since
 
-        Args:
-            max_idle: Seconds after which an idle connection is not trusted.
-        """
-        if self.idle_since is None:
+    def is_clean(self) -> bool:
+        """Whether it can go back into the pool as it is, and nothing has to be waited for."""
+        undocumented: Any = self
+        if self.is_closed() or undocumented._protocol._is_cancelling():  # noqa: SLF001  see above
             return False
-        return self._warmkit_now() - self.idle_since > max_idle or not is_quiet(
-            self._warmkit_transport
-        )
+        return not self.is_in_transaction() and not self.get_reset_query()
+
+    def note_release(self) -> None:
+        """Its user lets go of it: tells one that has left listeners, as asyncpg does."""
+        undocumented: Any = self
+        undocumented._on_release()  # noqa: SLF001  see above
 
     async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  asyncpg's
         """Makes the session as new, as far as it is not. The pool calls it on each release."""

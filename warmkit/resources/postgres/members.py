@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from warmkit.resources.sockets import are_quiet
+
 if TYPE_CHECKING:
     from warmkit.resources.postgres.connection import PooledConnection
 
@@ -38,23 +40,28 @@ class Members:
         members = self.open()
         if not members:
             return bool(self.opening)
-        return not any(item.is_doubtful(self._max_idle) for item in members)
+        return self._speaks_nothing_against([item for item in members if item.is_idle])
+
+    def _speaks_nothing_against(self, idle: "list[PooledConnection]") -> bool:
+        return all(item.idle_for <= self._max_idle for item in idle) and are_quiet(
+            item.transport for item in idle
+        )
 
     def need_proof(self) -> bool:
         """Whether one of them is idle, or there are none: else those who use them are proving them."""
         members = self.open()
         if not members:
             return not self.opening
-        return any(item.idle_since is not None for item in members)
+        return any(item.is_idle for item in members)
 
     def drop_doubtful(self) -> None:
         """Closes what speaks against itself; the pool opens another when it needs one."""
         for item in self.open():
-            if item.is_doubtful(self._max_idle):
+            if item.is_idle and not self._speaks_nothing_against([item]):
                 item.terminate()
 
     def drop_idle(self) -> None:
         """Closes every connection that lies in the pool."""
         for item in self.open():
-            if item.idle_since is not None:
+            if item.is_idle:
                 item.terminate()  # a farewell could wait for ever on a flow that the network has dropped

@@ -23,10 +23,13 @@ class PoolerConnection(PooledConnection):
         # Else asyncpg turns `jit` off and on around each look at the types: in whatever sessions it meets.
         undocumented._server_caps = undocumented._server_caps._replace(jit=False)
 
+    def is_clean(self) -> bool:
+        """Whether it can go back into the pool as it is, and nothing has to be waited for."""
+        return super().is_clean() and not self._warmkit_never_ran()
+
     async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  asyncpg's
         """Ends what asyncpg has begun and not ended, and an open transaction."""
-        never_ran = self._warmkit_parsed_after == self._warmkit_queries()
-        if never_ran and not self.is_in_transaction():
+        if self._warmkit_never_ran() and not self.is_in_transaction():
             # A statement was parsed and never ran: its arguments were wrong, or it was cancelled. The pooler
             # waits for the end of it, and keeps the server's connection from all others until then.
             await self.execute("SELECT 1", timeout=timeout)
@@ -40,6 +43,9 @@ class PoolerConnection(PooledConnection):
         self._warmkit_parsed_after = self._warmkit_queries()
         undocumented: Any = super()
         return undocumented._get_statement(query, timeout, named=False, **options)
+
+    def _warmkit_never_ran(self) -> bool:
+        return self._warmkit_parsed_after == self._warmkit_queries()
 
     def _warmkit_queries(self) -> int:
         undocumented: Any = self
