@@ -5,6 +5,8 @@ What the network does to an exchange is dealt with here: what is lost is sent ag
 
 import asyncio
 import logging
+from collections.abc import Coroutine
+from typing import Any
 
 from warmkit.runtime import protocol
 from warmkit.runtime.failure import Failure
@@ -57,21 +59,23 @@ class RuntimeApi:
                 await self._line.pause(pause)
         raise ApiGoneError(f"the Runtime API gives no invocations: {problem}") from problem
 
-    async def respond(self, received: Received, body: bytes, content_type: str) -> None:
-        """Answers an invocation.
+    def respond(
+        self, received: Received, body: bytes, content_type: str
+    ) -> Coroutine[Any, Any, None]:
+        """Answers an invocation: sends it as the line's `exchange` does, and returns what awaits that it is taken.
 
         Raises:
             ApiGoneError: The platform says that the environment is broken.
         """
-        await self._post(protocol.response(received, body, content_type), received.request_id)
+        return self._post(protocol.response(received, body, content_type), received.request_id)
 
-    async def fail(self, received: Received, failure: Failure) -> None:
-        """Reports that an invocation failed.
+    def fail(self, received: Received, failure: Failure) -> Coroutine[Any, Any, None]:
+        """Reports that an invocation failed, in the same way.
 
         Raises:
             ApiGoneError: The platform says that the environment is broken.
         """
-        await self._post(protocol.error(received, failure), received.request_id)
+        return self._post(protocol.error(received, failure), received.request_id)
 
     def stream(self, received: Received) -> "StreamedResponse":
         """Returns an answer to be given in chunks; needs a line on the event loop."""
@@ -103,8 +107,14 @@ class RuntimeApi:
         """Reports that the function cannot be served after a restore."""
         await self._post(protocol.restore_error(failure), "restore")
 
-    async def _post(self, request: Request, about: str) -> None:
-        answer = await self._delivered(request, about)
+    def _post(self, request: Request, about: str) -> Coroutine[Any, Any, None]:
+        sent = self._line.exchange(request, limit=POST_TIMEOUT)
+        return self._judged(request, sent, about)
+
+    async def _judged(
+        self, request: Request, sent: Coroutine[Any, Any, Answer], about: str
+    ) -> None:
+        answer = await self._delivered(request, sent, about)
         if answer is not None:
             self.judge(answer, about)
 
@@ -120,23 +130,23 @@ class RuntimeApi:
             raise ApiGoneError(f"the Runtime API is broken: {_said(answer)}")
         _log.warning("the answer to %s was not taken: %s", about, _said(answer))
 
-    async def _delivered(self, request: Request, about: str) -> Answer | None:
+    async def _delivered(
+        self, request: Request, sent: Coroutine[Any, Any, Answer], about: str
+    ) -> Answer | None:
         """Returns what the platform said, or None if nobody knows.
 
         An exchange that broke is tried once more: if the first one did arrive, the platform refuses the second.
         """
-        for last in (False, True):
-            try:
-                answer = await self._line.exchange(request, limit=POST_TIMEOUT)
-            except OSError as error:
-                if last:
-                    _log.error("whether the answer to %s arrived is not known: %s", about, error)
-                    return None
-                _log.warning("the answer to %s is sent again: %s", about, error)
-            else:
-                arrived_before = last and answer.status in protocol.OVER
-                return None if arrived_before else answer
-        return None
+        try:
+            return await sent
+        except OSError as error:
+            _log.warning("the answer to %s is sent again: %s", about, error)
+        try:
+            answer = await self._line.exchange(request, limit=POST_TIMEOUT)
+        except OSError as error:
+            _log.error("whether the answer to %s arrived is not known: %s", about, error)
+            return None
+        return None if answer.status in protocol.OVER else answer
 
     def close(self) -> None:
         """Drops the connection."""

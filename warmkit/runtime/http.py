@@ -77,7 +77,7 @@ class Parser:
         self._body: list[bytes] = []
         self._received = 0
 
-    def feed(self, data: bytes) -> Answer | None:
+    def feed(self, data: bytes | memoryview) -> Answer | None:
         """Returns the answer, if it is whole with these bytes.
 
         Raises:

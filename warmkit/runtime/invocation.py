@@ -48,12 +48,14 @@ class Api(Protocol):
         """Waits for an invocation."""
         ...
 
-    async def respond(self, received: Received, body: bytes, content_type: str) -> None:
-        """Answers it."""
+    def respond(
+        self, received: Received, body: bytes, content_type: str
+    ) -> Coroutine[Any, Any, None]:
+        """Answers it; what it returns awaits that the answer is taken."""
         ...
 
-    async def fail(self, received: Received, failure: Failure) -> None:
-        """Reports that it failed."""
+    def fail(self, received: Received, failure: Failure) -> Coroutine[Any, Any, None]:
+        """Reports that it failed, in the same way."""
         ...
 
     def stream(self, received: Received) -> Streamed:
@@ -87,7 +89,7 @@ def write(result: object) -> Written:
 
 
 def post(api: Api, received: Received, outcome: Written | Failure) -> Coroutine[Any, Any, None]:
-    """Returns what sends the outcome, after what was printed."""
+    """Sends the outcome, after what was printed; returns what awaits that it is taken."""
     flush()
     if isinstance(outcome, Failure):
         return api.fail(received, outcome)

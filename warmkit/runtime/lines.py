@@ -30,8 +30,10 @@ REST = 30.0
 class Line(Protocol):
     """A way to one peer."""
 
-    async def exchange(self, request: Request, *, limit: float | None = None) -> Answer:
-        """Sends a request and returns its answer.
+    def exchange(
+        self, request: Request, *, limit: float | None = None
+    ) -> Coroutine[Any, Any, Answer]:
+        """Sends a request and returns its answer, to be awaited. On the event loop it is sent at once, if the line is open.
 
         Args:
             request: What is sent.
@@ -226,14 +228,22 @@ class LoopLine:
         self._host = address.encode()
         self._wire: _Wire | None = None
 
-    async def exchange(self, request: Request, *, limit: float | None = None) -> Answer:
-        """Sends a request and returns its answer. Errors are those of every line."""
-        if limit is None:
-            return await (await self._open()).exchange(request.encode(self._host))
+    def exchange(
+        self, request: Request, *, limit: float | None = None
+    ) -> Coroutine[Any, Any, Answer]:
+        """Sends a request and returns its answer, to be awaited. Errors are those of every line."""
+        if self._wire is None or self._wire.is_over:
+            return self._exchange_anew(request, limit)
+        return self._wire.exchange(request.encode(self._host), limit)
+
+    async def _exchange_anew(self, request: Request, limit: float | None) -> Answer:
         try:
             async with asyncio.timeout(limit):
-                return await (await self._open()).exchange(request.encode(self._host))
+                wire = await self._open()
+                return await wire.exchange(request.encode(self._host), None)
         except TimeoutError:
+            if limit is None:  # the kernel's
+                raise
             raise _too_late(limit) from None
 
     async def _open(self) -> "_Wire":
@@ -258,7 +268,7 @@ class LoopLine:
     def close(self) -> None:
         """Drops the connection."""
         if self._wire is not None:
-            self._wire.drop("it was closed by us")
+            self._wire.drop(ExchangeError("it was closed by us"))
             self._wire = None
 
 
@@ -300,14 +310,15 @@ class Upload:
         except TimeoutError:
             raise _too_late(limit) from None
         finally:
-            self._wire.drop("the upload is over")
+            self._wire.drop(ExchangeError("the upload is over"))
 
 
-class _Wire(asyncio.Protocol):
-    """One connection of a `LoopLine`."""
+class _Wire(asyncio.BufferedProtocol):
+    """One connection of a `LoopLine`. Its buffer is kept: asyncio's own would be mapped and unmapped at each answer."""
 
     def __init__(self) -> None:
         self.is_over = False
+        self._buffer = memoryview(bytearray(_CHUNK))
         self._room: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._parser = Parser()
@@ -334,44 +345,53 @@ class _Wire(asyncio.Protocol):
         if self.is_over:
             raise ExchangeError("the connection was lost")
 
-    async def exchange(self, message: bytes) -> Answer:
-        self.begin(message)
-        assert self._answer is not None
+    def exchange(self, message: bytes, limit: float | None) -> Coroutine[Any, Any, Answer]:
+        """Sends a request; what it returns awaits the answer."""
+        answer = self.begin(message)
+        if limit is not None:
+            self._wait_no_longer(limit, _too_late(limit))
+        return self._answered(answer)
+
+    async def _answered(self, answer: "asyncio.Future[Answer]") -> Answer:
         try:
-            return await self._answer
+            return await answer
         finally:
-            if not self._answer.done() or self._answer.cancelled():
-                self.drop("the exchange was cancelled")
+            if not answer.done() or answer.cancelled():
+                self.drop(ExchangeError("the exchange was cancelled"))
             self._answer = None
 
-    def drop(self, reason: str) -> None:
-        """Ends it at once; an exchange that waits fails with the reason."""
+    def drop(self, error: OSError) -> None:
+        """Ends it at once; an exchange that waits fails with the error."""
         self.is_over = True
         self._stop_waiting()
         self.resume_writing()
         if self._transport is not None:
             self._transport.abort()
         if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(ExchangeError(reason))
+            self._answer.set_exception(error)
 
     # -- what asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self._answer is None or self._answer.done():
             if not self.is_over and (self._answer is None or not self._answer.cancelled()):
                 _note_unasked()
-            self.drop("the peer spoke unasked")
+            self.drop(ExchangeError("the peer spoke unasked"))
             return
         try:
-            answer = self._parser.feed(data)
+            answer = self._parser.feed(self._buffer[:nbytes])
         except ExchangeError as error:
-            self.drop(str(error))
+            self.drop(error)
             return
         if answer is None:
-            self._wait_for_the_rest()
+            if self._patience is None:
+                self._wait_no_longer(REST, ExchangeError("the answer stopped in the middle"))
             return
         self._answer.set_result(answer)
         self._stop_waiting()
@@ -379,12 +399,10 @@ class _Wire(asyncio.Protocol):
         if self._parser.has_more:
             _note_unasked()
         if not self._parser.keeps_alive or self._transport.get_write_buffer_size():
-            self.drop("the peer wants no more of it")
+            self.drop(ExchangeError("the peer wants no more of it"))
 
-    def _wait_for_the_rest(self) -> None:
-        if self._patience is None:
-            loop = asyncio.get_running_loop()
-            self._patience = loop.call_later(REST, self.drop, "the answer stopped in the middle")
+    def _wait_no_longer(self, limit: float, error: OSError) -> None:
+        self._patience = asyncio.get_running_loop().call_later(limit, self.drop, error)
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:
@@ -400,4 +418,4 @@ class _Wire(asyncio.Protocol):
             self._room = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.drop(f"the connection was lost: {exc or 'closed by the peer'}")
+        self.drop(ExchangeError(f"the connection was lost: {exc or 'closed by the peer'}"))

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context as Variables
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from warmkit.environment import default_environment
 from warmkit.hosts.threads import run_in_thread
@@ -53,7 +53,7 @@ class Pollers:
     def __init__(self, handler: Callable[..., Any], apis: Sequence[Api], tell: Tell) -> None:
         self._apis = apis
         self._tell = tell
-        self._polling: set[asyncio.Task[Received]] = set()
+        self._polling: set[asyncio.Task[Any]] = set()
         self._serving: set[asyncio.Task[Any]] = set()
         self._answer: Answering = (
             Streaming(handler, self._serving).answer
@@ -92,21 +92,27 @@ class Pollers:
     async def _poll(self, api: Api) -> None:
         environment = default_environment(asyncio.get_running_loop())
         while not self._stopping:
-            polling = asyncio.ensure_future(api.next())
-            self._polling.add(polling)
-            try:
-                received = await polling
-            except asyncio.CancelledError:
-                if not self._stopping:
-                    raise
+            received = await self._next(api)
+            if received is None:
                 return
-            except ApiGoneError as gone:
-                _log.error("a poller ends: %s", gone)
-                raise
-            finally:
-                self._polling.discard(polling)
             await self._take_turn(api, received)
             await environment.settle()
+
+    async def _next(self, api: Api) -> Received | None:
+        """Waits for an invocation; returns None if none is taken any more."""
+        poller = _current_task()
+        self._polling.add(poller)
+        try:
+            return await api.next()
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            return None
+        except ApiGoneError as gone:
+            _log.error("a poller ends: %s", gone)
+            raise
+        finally:
+            self._polling.discard(poller)
 
     async def _take_turn(self, api: Api, received: Received) -> None:
         """Serves, and survives whatever goes wrong with it: a poller that ends is never replaced."""
@@ -133,22 +139,58 @@ class Pollers:
     async def _answer_whole(
         self, call: Call, api: Api, received: Received, variables: Variables
     ) -> Failure | None:
-        serving = await self._until_done(_outcome(call, received), variables)
-        outcome: Written | Failure = outcome_of(serving)
-        await post(api, received, outcome)
-        return outcome if isinstance(outcome, Failure) else None
+        serving = await self._until_done(_posted(call, api, received), variables)
+        if serving.cancelled():
+            posted = _post(api, received, outcome_of(serving))
+        else:
+            posted = serving.result()
+        await posted.taken
+        return posted.failure
 
     async def _until_done(
         self, work: Coroutine[Any, Any, T], variables: Variables | None
     ) -> asyncio.Task[T]:
-        """Waits for a task that can be cut short."""
+        """Waits for a task that can be cut short. With the poller it is cancelled, too."""
+        poller = _current_task()
         serving = asyncio.get_running_loop().create_task(work, context=variables)
         self._serving.add(serving)
         try:
-            await asyncio.wait({serving})
+            await serving
+        except asyncio.CancelledError:
+            pass  # its own, or the poller's
         finally:
             self._serving.discard(serving)
+        if poller.cancelling():
+            raise asyncio.CancelledError
         return serving
+
+
+def _current_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
+class _Posted(NamedTuple):
+    """An answer on its way to the platform.
+
+    Attributes:
+        failure: What went wrong with the invocation.
+        taken: To be awaited: the platform has it.
+    """
+
+    failure: Failure | None
+    taken: Awaitable[None]
+
+
+async def _posted(call: Call, api: Api, received: Received) -> _Posted:
+    """Serves, and sends the answer at once: until the poller's turn comes, the loop may have many others to serve."""
+    return _post(api, received, await _outcome(call, received))
+
+
+def _post(api: Api, received: Received, outcome: Written | Failure) -> _Posted:
+    failure = outcome if isinstance(outcome, Failure) else None
+    return _Posted(failure, post(api, received, outcome))
 
 
 async def _outcome(call: Call, received: Received) -> Written | Failure:
