@@ -318,6 +318,7 @@ class _Wire(asyncio.BufferedProtocol):
 
     def __init__(self) -> None:
         self.is_over = False
+        self._loop = asyncio.get_running_loop()
         self._buffer = memoryview(bytearray(_CHUNK))
         self._room: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport | None = None
@@ -334,7 +335,7 @@ class _Wire(asyncio.BufferedProtocol):
         assert self._answer is None, "one exchange at a time"
         if self.is_over:
             raise ExchangeError("the connection was lost")
-        self._answer = asyncio.get_running_loop().create_future()
+        self._answer = self._loop.create_future()
         self.send(message)
         return self._answer
 
@@ -349,7 +350,7 @@ class _Wire(asyncio.BufferedProtocol):
         """Sends a request; what it returns awaits the answer."""
         answer = self.begin(message)
         if limit is not None:
-            self._wait_no_longer(limit, _too_late(limit))
+            self._patience = self._loop.call_later(limit, self._give_up, limit)
         return self._answered(answer)
 
     async def _answered(self, answer: "asyncio.Future[Answer]") -> Answer:
@@ -391,7 +392,7 @@ class _Wire(asyncio.BufferedProtocol):
             return
         if answer is None:
             if self._patience is None:
-                self._wait_no_longer(REST, ExchangeError("the answer stopped in the middle"))
+                self._patience = self._loop.call_later(REST, self._give_up, None)
             return
         self._answer.set_result(answer)
         self._stop_waiting()
@@ -401,8 +402,9 @@ class _Wire(asyncio.BufferedProtocol):
         if not self._parser.keeps_alive or self._transport.get_write_buffer_size():
             self.drop(ExchangeError("the peer wants no more of it"))
 
-    def _wait_no_longer(self, limit: float, error: OSError) -> None:
-        self._patience = asyncio.get_running_loop().call_later(limit, self.drop, error)
+    def _give_up(self, limit: float | None) -> None:
+        stopped = ExchangeError("the answer stopped in the middle")
+        self.drop(stopped if limit is None else _too_late(limit))
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:
@@ -410,7 +412,7 @@ class _Wire(asyncio.BufferedProtocol):
             self._patience = None
 
     def pause_writing(self) -> None:
-        self._room = asyncio.get_running_loop().create_future()
+        self._room = self._loop.create_future()
 
     def resume_writing(self) -> None:
         if self._room is not None:

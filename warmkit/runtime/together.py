@@ -91,16 +91,19 @@ class Pollers:
 
     async def _poll(self, api: Api) -> None:
         environment = default_environment(asyncio.get_running_loop())
+        poller = asyncio.current_task()
+        assert poller is not None
         while not self._stopping:
-            received = await self._next(api)
+            received = await self._next(api, poller)
             if received is None:
                 return
             await self._take_turn(api, received)
             await environment.settle()
+            if poller.cancelling():  # which what it served has swallowed
+                raise asyncio.CancelledError
 
-    async def _next(self, api: Api) -> Received | None:
+    async def _next(self, api: Api, poller: asyncio.Task[Any]) -> Received | None:
         """Waits for an invocation; returns None if none is taken any more."""
-        poller = _current_task()
         self._polling.add(poller)
         try:
             return await api.next()
@@ -150,25 +153,16 @@ class Pollers:
     async def _until_done(
         self, work: Coroutine[Any, Any, T], variables: Variables | None
     ) -> asyncio.Task[T]:
-        """Waits for a task that can be cut short. With the poller it is cancelled, too."""
-        poller = _current_task()
+        """Waits for a task that can be cut short. It is cancelled with the poller, too."""
         serving = asyncio.get_running_loop().create_task(work, context=variables)
         self._serving.add(serving)
         try:
             await serving
         except asyncio.CancelledError:
-            pass  # its own, or the poller's
+            pass  # its own: it is looked at; or the poller's: it ends after this turn
         finally:
             self._serving.discard(serving)
-        if poller.cancelling():
-            raise asyncio.CancelledError
         return serving
-
-
-def _current_task() -> asyncio.Task[Any]:
-    task = asyncio.current_task()
-    assert task is not None
-    return task
 
 
 class _Posted(NamedTuple):
@@ -205,7 +199,7 @@ async def _outcome(call: Call, received: Received) -> Written | Failure:
 def caller_of(handler: Any) -> Call:
     """Returns how a handler of any colour is called from a running loop."""
     if is_warm(handler):
-        return handler.invoke
+        return partial(handler.invoke_in, default_environment(asyncio.get_running_loop()))
     if is_async(handler):
         return partial(_call_in_time, handler)
     return _in_thread(handler)

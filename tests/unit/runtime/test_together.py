@@ -331,3 +331,66 @@ def test_when_time_is_up_work_after_the_response_is_cut_short_too():
 
     asyncio.run(main())
     assert story == ["begun", "rolled back"]
+
+
+def test_serving_that_is_cancelled_ends_though_a_handler_swallows_the_cancellation():
+    story = []
+
+    async def handler(event, context):
+        story.append("begun")
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            story.append("cancelled")
+            return "all the same"
+
+    async def main():
+        async with Platform().listening() as platform:
+            platform.put(event("a"), event("b"))
+            api = RuntimeApi(LoopLine(platform.address))
+            running = asyncio.create_task(Pollers(handler, [api], print).run())
+            await until(lambda: story)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            api.close()
+            return [item.json for item in platform.posts()]
+
+    assert asyncio.run(main()) == ["all the same"]
+    assert story == ["begun", "cancelled"]
+
+
+def test_an_answer_is_sent_before_the_loop_turns_to_others():
+    """Sixteen that end in one turn of the loop: the first is not kept until the last has computed."""
+    sent = []
+
+    class Told(RuntimeApi):
+        def respond(self, received, body, content_type):
+            sent.append(("sent", received.request_id))
+            return super().respond(received, body, content_type)
+
+    async def main():
+        together = asyncio.Event()
+        waiting = []
+
+        async def handler(event, context):
+            waiting.append(event)
+            if len(waiting) == 16:
+                together.set()
+            await together.wait()
+            sent.append(("computed", context.aws_request_id))
+
+        async with Platform().listening() as platform:
+            platform.put(*[event(f"id-{n}") for n in range(16)])
+            apis = [Told(LoopLine(platform.address)) for _ in range(16)]
+            server = Pollers(handler, apis, print)
+            running = asyncio.create_task(server.run())
+            await platform.posted(16)
+            server.stop()
+            await running
+            for api in apis:
+                api.close()
+
+    asyncio.run(main())
+    assert [what for what, _ in sent] == ["computed", "sent"] * 16
+    assert [told for _, told in sent[::2]] == [told for _, told in sent[1::2]]
