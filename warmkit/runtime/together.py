@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context as Variables
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from warmkit.environment import default_environment
 from warmkit.hosts.threads import run_in_thread
@@ -142,13 +142,13 @@ class Pollers:
     async def _answer_whole(
         self, call: Call, api: Api, received: Received, variables: Variables
     ) -> Failure | None:
-        serving = await self._until_done(_posted(call, api, received), variables)
-        if serving.cancelled():
-            posted = _post(api, received, outcome_of(serving))
-        else:
-            posted = serving.result()
-        await posted.taken
-        return posted.failure
+        turn = _Turn(api, received)
+        serving = await self._until_done(turn.serve(call), variables)
+        if turn.taken is None:
+            turn.send(outcome_of(serving))
+        assert turn.taken is not None
+        await turn.taken
+        return turn.failure
 
     async def _until_done(
         self, work: Coroutine[Any, Any, T], variables: Variables | None
@@ -165,26 +165,32 @@ class Pollers:
         return serving
 
 
-class _Posted(NamedTuple):
-    """An answer on its way to the platform.
+class _Turn:
+    """One invocation, whose answer is sent where its handler ends: the loop may have many others to serve before its poller.
+
+    Args:
+        api: The way of the answer.
+        received: The invocation.
 
     Attributes:
-        failure: What went wrong with the invocation.
-        taken: To be awaited: the platform has it.
+        taken: To be awaited: the platform has the answer. None: none has been sent.
+        failure: What went wrong.
     """
 
-    failure: Failure | None
-    taken: Awaitable[None]
+    def __init__(self, api: Api, received: Received) -> None:
+        self._api = api
+        self._received = received
+        self.taken: Awaitable[None] | None = None
+        self.failure: Failure | None = None
 
+    async def serve(self, call: Call) -> None:
+        """Calls the handler, and sends what comes of it. A handler may cancel the task with its last breath."""
+        self.send(await _outcome(call, self._received))
 
-async def _posted(call: Call, api: Api, received: Received) -> _Posted:
-    """Serves, and sends the answer at once: until the poller's turn comes, the loop may have many others to serve."""
-    return _post(api, received, await _outcome(call, received))
-
-
-def _post(api: Api, received: Received, outcome: Written | Failure) -> _Posted:
-    failure = outcome if isinstance(outcome, Failure) else None
-    return _Posted(failure, post(api, received, outcome))
+    def send(self, outcome: Written | Failure) -> None:
+        """Sends the answer."""
+        self.failure = outcome if isinstance(outcome, Failure) else None
+        self.taken = post(self._api, self._received, outcome)
 
 
 async def _outcome(call: Call, received: Received) -> Written | Failure:

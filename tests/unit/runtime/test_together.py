@@ -360,6 +360,16 @@ def test_serving_that_is_cancelled_ends_though_a_handler_swallows_the_cancellati
     assert story == ["begun", "cancelled"]
 
 
+@pytest.mark.parametrize("pollers", [1, 2])
+def test_a_handler_that_cancels_its_own_task_with_its_last_breath_is_answered_once(pollers):
+    async def handler(event, context):
+        asyncio.current_task().cancel()
+        return event
+
+    posts = serve(handler, event("a", b"1"), event("b", b"2"), event("c", b"3"), pollers=pollers)
+    assert sorted(item.json for item in posts) == [1, 2, 3]
+
+
 def test_an_answer_is_sent_before_the_loop_turns_to_others():
     """Sixteen that end in one turn of the loop: the first is not kept until the last has computed."""
     sent = []
