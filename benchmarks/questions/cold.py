@@ -29,12 +29,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from benchmarks import figures
 from benchmarks.answer import Answer, Comparison, Count, Estimate, Finding, Row
+from benchmarks.caller import BY_HAND, NAIVE, WARM, WARM_RUNTIME, Contender
 from benchmarks.lambdas import Emulator
 from benchmarks.orders import ROOT as ORDERS
 from benchmarks.orders import Network, Servers, answer
@@ -54,24 +55,11 @@ ONE_CORE_MB = 1769
 TIMEOUT_S = 30
 SLOWER = 1.25
 """The ratio of times above which warmkit is slower, on a machine with other work, too."""
-COLD, READY, WARM = "cold", "the first, provisioned", "warm"
+FIRST, READY, LATER = "cold", "the first, provisioned", "warm"
 PARTS = ("interpreter", "runtime", "imports", "starts", "first use")
 
 
-class Way(NamedTuple):
-    """A contender: how the function is written, and what serves it."""
-
-    name: str
-    style: str
-    runtime: Literal["aws", "warmkit"]
-
-
-NAIVE = Way("naive", "naive", "aws")
-BY_HAND = Way("by hand", "by_hand", "aws")
-AGAIN = Way("by hand, again", "by_hand", "aws")
-WARMKIT = Way("warmkit", "warm", "aws")
-OWN = Way("warmkit's runtime", "warm", "warmkit")
-
+AGAIN = Contender("by hand, again", "by_hand")
 MODULES = {"aws": "awslambdaric", "warmkit": "warmkit.runtime"}
 
 Call = Callable[[object], tuple[float, Any]]
@@ -79,13 +67,13 @@ Call = Callable[[object], tuple[float, Any]]
 
 
 @contextmanager
-def locally(way: Way, env: Mapping[str, str], provisioned: int = 0) -> Iterator[Call]:
+def locally(contender: Contender, env: Mapping[str, str], provisioned: int = 0) -> Iterator[Call]:
     """Serves the function in the local Lambda. What is provisioned has been initialized, and is frozen."""
     replied: list[float] = []
     with BlockingLambda(
         "app.handler",
         task_root=FUNCTION,
-        runtime=way.runtime,
+        runtime=contender.runtime,
         env={**env, "AWS_LAMBDA_EXEC_WRAPPER": str(SPAWNED)},
         memory=ONE_CORE_MB,
         timeout=TIMEOUT_S,
@@ -102,14 +90,14 @@ def locally(way: Way, env: Mapping[str, str], provisioned: int = 0) -> Iterator[
 
 
 @contextmanager
-def emulated(way: Way, env: Mapping[str, str]) -> Iterator[Call]:
+def emulated(contender: Contender, env: Mapping[str, str]) -> Iterator[Call]:
     """Serves the function in AWS's emulator, which starts it when it is invoked."""
     own = {
         "AWS_EXECUTION_ENV": f"AWS_Lambda_python3.{sys.version_info.minor}",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(ONE_CORE_MB),
         "AWS_LAMBDA_FUNCTION_TIMEOUT": str(TIMEOUT_S),
     }
-    command = [SPAWNED, sys.executable, "-m", MODULES[way.runtime], "app.handler"]
+    command = [SPAWNED, sys.executable, "-m", MODULES[contender.runtime], "app.handler"]
     with Emulator(
         "app.handler", task_root=FUNCTION, env={**env, **own}, command=command
     ) as emulator:
@@ -129,7 +117,7 @@ class Place(NamedTuple):
         starts_on_demand: The first caller waits for the process.
     """
 
-    serve: Callable[[Way, Mapping[str, str]], AbstractContextManager[Call]]
+    serve: Callable[[Contender, Mapping[str, str]], AbstractContextManager[Call]]
     starts_on_demand: bool = True
 
 
@@ -163,7 +151,7 @@ class Cell:
         title: What a sample is of.
         place: Where the function is served.
         network: The way to the servers.
-        ways: The contenders.
+        contenders: The contenders.
         calls: How many more invocations follow the first.
     """
 
@@ -173,30 +161,35 @@ class Cell:
         title: str,
         place: Place,
         network: Network,
-        ways: list[Way],
+        contenders: list[Contender],
         *,
         calls: int = 0,
     ) -> None:
         self.name, self.title = name, title
-        self._place, self._network, self._ways, self._calls = place, network, ways, calls
-        self.samples: dict[str, list[Sample]] = {way.name: [] for way in ways}
+        self._place, self._network, self._contenders, self._calls = (
+            place,
+            network,
+            contenders,
+            calls,
+        )
+        self.samples: dict[str, list[Sample]] = {contender.name: [] for contender in contenders}
 
     def measure(self, number: int) -> None:
-        for way in turns(self._ways, number):
-            self.samples[way.name].append(self.sample(way))
+        for contender in turns(self._contenders, number):
+            self.samples[contender.name].append(self.sample(contender))
 
-    def sample(self, way: Way) -> Sample:
+    def sample(self, contender: Contender) -> Sample:
         with tempfile.TemporaryDirectory() as folder:
             noted = Path(folder) / "moments"
             env = {
                 **self._network.environment,
                 "PYTHONPATH": os.pathsep.join(map(str, (FUNCTION, ORDERS, ROOT))),
                 "PYTHONDONTWRITEBYTECODE": "",
-                "STYLE": way.style,
+                "STYLE": contender.style,
                 "MOMENTS": str(noted),
             }
             before = self._round_trips()
-            with self._place.serve(way, env) as call:
+            with self._place.serve(contender, env) as call:
                 waited, arrived = _timed(call, 0)
                 round_trips = self._round_trips() - before
                 warm = [_timed(call, order)[0] for order in range(1, 1 + self._calls)]
@@ -213,9 +206,9 @@ class Cell:
         again = AGAIN.name if AGAIN.name in self.samples else None
         return Comparison(self.name, self.title, "ms", rows, base=BY_HAND.name, again=again)
 
-    def share(self, way: Way, *parts: str) -> Estimate:
+    def share(self, contender: Contender, *parts: str) -> Estimate:
         """Returns the percentage of a cold start that some parts of it are."""
-        taken = self.samples[way.name]
+        taken = self.samples[contender.name]
         return figures.median_of(
             [100 * sum(one.parts[part] for part in parts) / one.cold for one in taken]
         )
@@ -234,9 +227,12 @@ class Cell:
 def ask(run: Run) -> Answer:
     with Servers() as servers, servers.network(0) as near, servers.network(0.001) as far:
         cells = _cells(near, far, quick=run.quick)
-        provisioned = Cell("", "", PROVISIONED, near, [WARMKIT], calls=run.times(10, quick=5))
-        for way in BY_HAND, OWN:  # whatever is not compiled, or not in the page cache
-            cells[0].sample(way)
+        provisioned = Cell("", "", PROVISIONED, near, [WARM], calls=run.times(10, quick=5))
+        for contender in (
+            BY_HAND,
+            WARM_RUNTIME,
+        ):  # whatever is not compiled, or not in the page cache
+            cells[0].sample(contender)
         for number in run.rounds(12, quick=3, doing="an environment for each sample"):
             for cell in (*cells, provisioned):
                 cell.measure(number)
@@ -260,16 +256,16 @@ def _cells(near: Network, far: Network, *, quick: bool) -> list[Cell]:
     far_local, far_emulator = f"{local}, 1 ms on the wire", f"{emulator}, 1 ms on the wire"
     if quick:
         return [
-            Cell("local", local, LOCAL, near, [BY_HAND, WARMKIT, OWN]),
-            Cell("local_1ms", far_local, LOCAL, far, [BY_HAND, WARMKIT]),
-            Cell("emulator", emulator, EMULATOR, near, [BY_HAND, WARMKIT]),
+            Cell("local", local, LOCAL, near, [BY_HAND, WARM, WARM_RUNTIME]),
+            Cell("local_1ms", far_local, LOCAL, far, [BY_HAND, WARM]),
+            Cell("emulator", emulator, EMULATOR, near, [BY_HAND, WARM]),
         ]
-    ways = [BY_HAND, WARMKIT, OWN]
+    contenders = [BY_HAND, WARM, WARM_RUNTIME]
     return [
-        Cell("local", local, LOCAL, near, [NAIVE, *ways, AGAIN]),
-        Cell("local_1ms", far_local, LOCAL, far, [NAIVE, *ways]),
-        Cell("emulator", emulator, EMULATOR, near, [NAIVE, *ways]),
-        Cell("emulator_1ms", far_emulator, EMULATOR, far, ways),
+        Cell("local", local, LOCAL, near, [NAIVE, *contenders, AGAIN]),
+        Cell("local_1ms", far_local, LOCAL, far, [NAIVE, *contenders]),
+        Cell("emulator", emulator, EMULATOR, near, [NAIVE, *contenders]),
+        Cell("emulator_1ms", far_emulator, EMULATOR, far, contenders),
     ]
 
 
@@ -281,18 +277,18 @@ def _processor(local: Cell) -> Comparison:
 
 def _callers(local: Cell, provisioned: Cell) -> Comparison:
     """Compares what the first caller waits for with what the others do, under AWS's runtime."""
-    begun, ready = local.samples[WARMKIT.name], provisioned.samples[WARMKIT.name]
+    begun, ready = local.samples[WARM.name], provisioned.samples[WARM.name]
     rows = [
-        Row(COLD, [[one.cold] for one in begun]),
+        Row(FIRST, [[one.cold] for one in begun]),
         Row(READY, [[one.cold] for one in ready]),
-        Row(WARM, [one.warm for one in ready]),
+        Row(LATER, [one.warm for one in ready]),
     ]
-    return Comparison("callers", "what a caller waits for, warmkit", "ms", rows, base=COLD)
+    return Comparison("callers", "what a caller waits for, warmkit", "ms", rows, base=FIRST)
 
 
 def _beside_by_hand(compared: Mapping[str, Comparison], processor: Comparison) -> list[Finding]:
     def ratio(comparison: Comparison) -> Estimate:
-        return figures.ratio(comparison.row(WARMKIT.name), comparison.row(BY_HAND.name))
+        return figures.ratio(comparison.row(WARM.name), comparison.row(BY_HAND.name))
 
     cold, far, emulator = (compared[name] for name in ("local", "local_1ms", "emulator"))
     begin = "a cold start with warmkit takes {} of"
@@ -318,7 +314,7 @@ def _beside_by_hand(compared: Mapping[str, Comparison], processor: Comparison) -
 
 def _between_runtimes(cold: Comparison, processor: Comparison) -> list[Finding]:
     def ratio(comparison: Comparison) -> Estimate:
-        return figures.ratio(comparison.row(OWN.name), comparison.row(WARMKIT.name))
+        return figures.ratio(comparison.row(WARM_RUNTIME.name), comparison.row(WARM.name))
 
     begin = "under warmkit's runtime the same handler takes {} of its"
     return [
@@ -328,7 +324,7 @@ def _between_runtimes(cold: Comparison, processor: Comparison) -> list[Finding]:
 
 
 def _shares(local: Cell) -> list[Finding]:
-    imports = local.share(WARMKIT, "interpreter", "runtime", "imports")
+    imports = local.share(WARM, "interpreter", "runtime", "imports")
     return [
         Finding(
             "imports",
@@ -338,16 +334,16 @@ def _shares(local: Cell) -> list[Finding]:
             0,
         ),
         Finding(
-            "starts", "of it, {} is the start of resources", local.share(WARMKIT, "starts"), "%", 0
+            "starts", "of it, {} is the start of resources", local.share(WARM, "starts"), "%", 0
         ),
         Finding(
-            "first_use", "of it, {} is their first use", local.share(WARMKIT, "first use"), "%", 0
+            "first_use", "of it, {} is their first use", local.share(WARM, "first use"), "%", 0
         ),
     ]
 
 
 def _of_callers(callers: Comparison) -> list[Finding]:
-    cold, ready, warm = (callers.row(name) for name in (COLD, READY, WARM))
+    cold, ready, warm = (callers.row(name) for name in (FIRST, READY, LATER))
     return [
         Finding(
             "warm",

@@ -46,27 +46,6 @@ def test_a_plain_handler_loads_nothing_of_streaming_and_of_many_at_once():
     assert late & set(loaded) == set()
 
 
-RESTING = """
-import gc
-from warmkit.runtime import collector
-
-before = gc.get_threshold()
-collector.rest()
-assert gc.isenabled() and gc.get_threshold()[0] == 0
-collector.wake()
-assert gc.get_threshold() == before and gc.get_freeze_count() > 1000
-
-collector.rest()
-gc.set_threshold(50_000)  # as a module may that is loaded meanwhile
-collector.wake()
-assert gc.get_threshold()[0] == 50_000
-"""
-
-
-def test_the_collector_rests_while_a_runtime_loads_and_leaves_settings_alone():
-    subprocess.run([sys.executable, "-c", RESTING], check=True)
-
-
 def test_declaring_resources_loads_no_third_party():
     loaded = modules_loaded_by(
         "from warmkit.resources import aws_client, circuit_breaker, faas_attributes, otel_observer; "

@@ -24,6 +24,8 @@ def test_what_is_loaded_while_it_rests_counts_as_old_and_is_not_frozen() -> None
     gc.unfreeze()
     frozen = gc.get_freeze_count()
     collector.rest()
+    assert gc.isenabled()
+    assert gc.get_threshold()[0] == 0
     kept = [Loaded() for _ in range(5000)]
     collector.wake()
     assert gc.get_threshold()[0] > 0
