@@ -90,7 +90,7 @@ def measure_times(run: Run, network: Network) -> dict[str, list[Measured]]:
     measured: dict[str, list[Measured]] = {name: [] for name in contenders}
     for number in run.rounds(8, quick=3, doing="a fresh environment"):
         for name in turns(list(contenders), number):
-            measured[name].append(measure(contenders[name], run.times(12, quick=4)))
+            measured[name].append(measure(contenders[name], run.times(12, quick=3)))
     return measured
 
 
@@ -254,7 +254,9 @@ def replay_short_trace(run: Run, network: Network) -> dict[str, list[Replay]]:
 def short_trace(chance: random.Random, *, quick: bool) -> list[float]:
     """Two bursts, the second larger than the first; between and after them, what the environments that are there can serve."""
     if quick:
-        return with_bursts(poisson(lambda second: 15 * (second == 1), 3, chance), [(0, 5), (2, 9)])
+        return with_bursts(
+            poisson(lambda second: 15 * (second == 1), 2, chance), [(0, 4), (1.5, 8)]
+        )
     busy = {2, 3, 7, 8}
     return with_bursts(poisson(lambda second: 15 * (second in busy), 9, chance), [(0, 6), (4, 14)])
 
