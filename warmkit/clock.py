@@ -76,6 +76,9 @@ class SystemClock:
 wall = time.time
 """Returns the seconds since the Unix epoch, where the other clocks are not asked for."""
 
+monotonic = time.monotonic
+"""Returns the seconds of a clock that never goes back, where the other clocks are not asked for."""
+
 
 def gap(earlier: Reading, later: Reading) -> float:
     """Returns the seconds between two readings: the largest difference of any clock, never negative.

@@ -164,7 +164,7 @@ def test_an_answer_is_the_same_in_whatever_pieces_it_comes(message, cuts, twice)
         assert (answer.status, answer.body, parser.keeps_alive) == (status, body, True)
         for name in {name for name, _ in said}:
             values = [value.strip(" \t").encode("latin-1") for n, value in said if n == name]
-            got = answer.headers[name.lower().encode()]
+            got = answer.headers()[name.lower().encode()]
             assert [value.strip() for value in got.split(b", ")] == [
                 part.strip() for value in values for part in value.split(b", ")
             ]
@@ -186,4 +186,4 @@ def test_a_damaged_answer_is_an_answer_an_error_or_incomplete_and_never_more(mes
         return
     for answer in answers:
         assert 200 <= answer.status <= 999
-        assert not any(set(b"\r\n\0") & set(value) for value in answer.headers.values())
+        assert not any(set(b"\r\n\0") & set(value) for value in answer.headers().values())

@@ -47,13 +47,24 @@ class Answer(NamedTuple):
 
     Attributes:
         status: The HTTP status.
-        headers: By name in lower case, as they came; what was said twice is joined with a comma.
+        pairs: Names and values of the headers, as they came.
         body: The whole body.
     """
 
     status: int
-    headers: Mapping[bytes, bytes]
+    pairs: list[tuple[bytes, bytes]]
     body: bytes
+
+    def headers(self) -> dict[bytes, bytes]:
+        """Returns the headers by name in lower case; what was said twice is joined with a comma."""
+        headers = {name.lower(): value for name, value in self.pairs}
+        if len(headers) == len(self.pairs):
+            return headers
+        joined: dict[bytes, bytes] = {}
+        for name, value in self.pairs:
+            known = joined.get(name.lower())
+            joined[name.lower()] = value if known is None else known + b", " + value
+        return joined
 
 
 class ExchangeError(ConnectionError):
@@ -121,17 +132,6 @@ class Parser:
     def on_message_complete(self) -> None:
         status: int = self._parser.get_status_code()
         if status >= 200:  # noqa: PLR2004  1xx announces the answer
-            self._answer = Answer(status, _by_name(self._headers), b"".join(self._body))
+            self._answer = Answer(status, self._headers, b"".join(self._body))
             self.keeps_alive = self._parser.should_keep_alive()
         self._headers, self._body = [], []
-
-
-def _by_name(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    headers = {name.lower(): value for name, value in pairs}
-    if len(headers) == len(pairs):
-        return headers
-    joined: dict[bytes, bytes] = {}
-    for name, value in pairs:
-        known = joined.get(name.lower())
-        joined[name.lower()] = value if known is None else known + b", " + value
-    return joined

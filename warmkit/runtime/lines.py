@@ -14,13 +14,12 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar, cast
 
-from warmkit.clock import SystemClock
+from warmkit.clock import monotonic
 from warmkit.runtime.http import Answer, ExchangeError, Parser, Request
 
 T = TypeVar("T")
 
 _log = logging.getLogger("warmkit")
-_clock = SystemClock()
 _CHUNK = 1 << 14
 
 REST = 30.0
@@ -155,7 +154,7 @@ class _Pipe:
     def exchange(self, message: bytes, limit: float | None) -> Answer:
         ends = None
         if limit is not None:
-            ends = _clock.read().monotonic + limit
+            ends = monotonic() + limit
             self._let_wait(limit)
         try:
             return self._exchange(message, ends)
@@ -171,7 +170,7 @@ class _Pipe:
             self._is_cut = True  # the peer wants no more of it, and may have said why
         answer = self._parser.feed(self._received(ends))
         if answer is None and ends is None:
-            ends = _clock.read().monotonic + REST
+            ends = monotonic() + REST
         while answer is None:
             self._let_wait_until(ends)
             answer = self._parser.feed(self._received(ends))
@@ -200,7 +199,7 @@ class _Pipe:
 
     def _let_wait_until(self, ends: float | None) -> None:
         if ends is not None:
-            left = ends - _clock.read().monotonic
+            left = ends - monotonic()
             if left <= 0:
                 raise _TimeIsUpError
             self._let_wait(left)

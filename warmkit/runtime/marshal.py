@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 BINARY = "application/octet-stream"
+_SPACE = " \t\n\r"
+"""What JSON takes for space."""
 MAX_RESPONSE = 6 * 1024 * 1024 + 100
 """Bytes. Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (6 MB, and an envelope)"""
 
@@ -27,16 +29,19 @@ def read_event(body: bytes, content_type: str) -> Any:
     if content_type != JSON and content_type.partition(";")[0].strip().lower() not in ("", JSON):
         return body
     try:
-        return _read_quickly(body.decode())
+        text = body.decode().strip(_SPACE)
+        event, end = _read_quickly(text)
     except (ValueError, RecursionError):
         return _read_as_aws_does(body)
+    return event if end == len(text) else _read_as_aws_does(body)
 
 
 def _refuse(constant: str) -> object:
     raise ValueError(f"{constant} is no number in JSON")
 
 
-_read_quickly = json.JSONDecoder(parse_constant=_refuse).decode
+_read_quickly = json.JSONDecoder(parse_constant=_refuse).raw_decode
+"""Returns what a text begins with, and where that ends."""
 
 
 def _read_as_aws_does(body: bytes) -> Any:

@@ -67,9 +67,9 @@ def read_invocation(answer: Answer) -> Received:
     Raises:
         ProtocolError: It has no request id or no deadline.
     """
-    said = answer.headers
-    the_id = said.get(b"lambda-runtime-aws-request-id", b"").strip()
-    deadline = said.get(b"lambda-runtime-deadline-ms", b"").strip()
+    said = answer.headers().get
+    the_id = said(b"lambda-runtime-aws-request-id", b"").strip()
+    deadline = said(b"lambda-runtime-deadline-ms", b"").strip()
     request_id = _text(the_id)
     if not (the_id.translate(None, _IN_AN_ID).isalnum() and len(the_id) <= _LONGEST_ID):
         raise ProtocolError(f"an invocation came with the request id {request_id[:50]!r}")
@@ -81,18 +81,18 @@ def read_invocation(answer: Answer) -> Received:
         request_id,
         int(deadline),
         answer.body,
-        _text(said.get(b"content-type", b"")),
-        _text(said.get(b"lambda-runtime-invoked-function-arn", b"")),
-        _text(said.get(b"lambda-runtime-trace-id", b"")),
-        _text(said.get(b"lambda-runtime-aws-tenant-id", b"")),
-        _text(said.get(b"lambda-runtime-client-context", b"")),
-        _text(said.get(b"lambda-runtime-cognito-identity", b"")),
-        said.get(b"lambda-runtime-invocation-id", b"").decode("latin-1"),  # goes back as it came
+        _text(said(b"content-type")),
+        _text(said(b"lambda-runtime-invoked-function-arn")),
+        _text(said(b"lambda-runtime-trace-id")),
+        _text(said(b"lambda-runtime-aws-tenant-id")),
+        _text(said(b"lambda-runtime-client-context")),
+        _text(said(b"lambda-runtime-cognito-identity")),
+        said(b"lambda-runtime-invocation-id", b"").decode("latin-1"),  # goes back as it came
     )
 
 
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "replace")
+def _text(value: bytes | None) -> str:
+    return value.decode("utf-8", "replace") if value else ""
 
 
 def response(received: Received, body: bytes, content_type: str) -> Request:

@@ -124,7 +124,14 @@ def test_what_is_announced_as_something_else_arrives_as_bytes():
     assert read_event(b"\x00", "application/x-protobuf") == b"\x00"
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000])
+@given(values, st.text(" \t\n\r"), st.text(" \t\n\r"))
+def test_json_may_stand_between_spaces(value, before, after):
+    assert read_event(f"{before}{json.dumps(value)}{after}".encode(), "") == value
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff", b"[" * 100_000, b"{} {}", b"1,", b"\x0c1", "\u00a01".encode()]
+)
 def test_an_event_that_is_no_json_is_an_error(body):
     with pytest.raises(RuntimeFailureError, match="Unable to unmarshal input") as raised:
         read_event(body, "application/json")
