@@ -93,7 +93,7 @@ def end_of(cell: Cell, database: PostgresServer, *, patience: float = 1.0) -> Ou
     with Network(HOST, database.port) as network:
         env = runtime.env | {
             "DATABASE_URL": database.dsn.replace(f":{database.port}/", f":{network.port}/"),
-            "ENDS_PATIENCE": str(min(patience, 4)),
+            "ENDS_PATIENCE": str(patience),
             "ENDS_HANG": "1" if cell.hang else "",
             "ENDS_IN_INIT": "1" if cell.moment == "in init" else "",
         }
@@ -107,7 +107,7 @@ def end_of(cell: Cell, database: PostgresServer, *, patience: float = 1.0) -> Ou
             end = (
                 platform.kill() if cell.killed else platform.end(thaw=cell.moment == "just thawed")
             )
-            left = left_in(database)
+            left = left_in(database, patience=patience)
             closed = [when for word in NEIGHBOURS for when in platform.said(f"closed {word}")]
             last_ms = (max(closed) - end.began) * 1000 if closed else 0.0
             return Outcome(
@@ -139,9 +139,9 @@ def until(database: PostgresServer, count: str, wanted: int) -> None:
             raise TimeoutError(f"there were never {wanted} connections")
 
 
-def left_in(database: PostgresServer) -> int:
+def left_in(database: PostgresServer, *, patience: float = 1.0) -> int:
     """Returns how many connections there are, once no more leave."""
-    ends = time.monotonic() + SETTLING_S
+    ends = time.monotonic() + SETTLING_S * patience
     while (left := len(database.backends())) and time.monotonic() < ends:
         time.sleep(0.02)
     return left

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import psutil  # type: ignore[import-untyped]
 
 FUNCTIONS = Path(__file__).parent / "functions"
+PATIENCE_S = 180  # only a hang takes that long
 COMMAND = [sys.executable, "-c", "from warmkit.local.cli import main; main()", "serve"]
 
 
@@ -78,7 +79,7 @@ class Served:
             region_name="us-east-1",
             aws_access_key_id="any",
             aws_secret_access_key="any",
-            config=Config(retries={"total_max_attempts": 1}, read_timeout=60, **config),
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=PATIENCE_S, **config),
         )
         self.clients.append(client)
         return client
@@ -93,25 +94,27 @@ class Served:
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, str], bytes]:
         """Send a request as curl does."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         with contextlib.closing(connection):
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
             named = {name.lower(): value for name, value in answer.getheaders()}
             return answer.status, named, answer.read()
 
-    def wait_for(self, pattern: str) -> re.Match[str]:
-        """Wait until it printed a line; return the match."""
+    def wait_for(self, pattern: str, *, times: int = 1) -> re.Match[str]:
+        """Wait until it printed such a line, or so many; return the first match."""
         found: list[re.Match[str]] = []
 
         def look() -> bool:
             matches = (re.search(pattern, line) for line in self.lines)
             found[:] = [match for match in matches if match]
-            return bool(found) or (not self._reader.is_alive() and self.process.poll() is not None)
+            return len(found) >= times or (
+                not self._reader.is_alive() and self.process.poll() is not None
+            )
 
         with self._news:
-            self._news.wait_for(look, timeout=60)
-        assert found, (pattern, self.lines)
+            self._news.wait_for(look, timeout=PATIENCE_S)
+        assert len(found) >= times, (pattern, self.lines)
         return found[0]
 
     def processes(self) -> list[psutil.Process]:

@@ -364,24 +364,27 @@ def test_an_environment_that_is_being_started_does_not_hold_its_end() -> None:
         assert not any("Traceback" in line for line in served.lines)
 
 
-def test_100_at_once_are_100_environments_and_none_after_the_idle_time() -> None:
-    more = ("--idle", "1", "--timeout", "60", "--runtime", "aws")
-    with Served("sandboxed.sleep", *more) as served:
+def test_100_at_once_are_100_environments_and_none_after_the_idle_time(tmp_path: Path) -> None:
+    more = ("--idle", "1", "--timeout", "180", "--runtime", "aws")
+    go = tmp_path / "go"
+    with Served("sandboxed.until", *more) as served:
         client = served.client(max_pool_connections=100)
 
         def invoke(_: int) -> int:
-            answer = client.invoke(FunctionName="function", Payload=b"0.1")
+            answer = client.invoke(FunctionName="function", Payload=json.dumps(str(go)))
             return int(answer["Payload"].read())
 
         with concurrent.futures.ThreadPoolExecutor(100) as pool:
-            pids = list(pool.map(invoke, range(100)))
-        assert len(set(pids)) == 100
+            invoked = [pool.submit(invoke, n) for n in range(100)]
+            served.wait_for("START", times=100)
+            go.touch()
+            assert len({future.result() for future in invoked}) == 100
         assert gone(served.processes())
         assert served.process.poll() is None
 
 
 def test_100_at_once_with_a_limit_of_10_are_10_and_the_rest_throttled(tmp_path: Path) -> None:
-    more = ("--limit", "10", "--timeout", "60", "--runtime", "aws")
+    more = ("--limit", "10", "--timeout", "180", "--runtime", "aws")
     go = tmp_path / "go"
     with Served("sandboxed.until", *more) as served:
         client = served.client(max_pool_connections=100)

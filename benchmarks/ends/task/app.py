@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from warmkit import Resource, concurrency, resource, warm_handler
-from warmkit.hosts import ending
+from warmkit.hosts import ending, loop
 from warmkit.resources import postgres_pool
 
 PATIENCE = float(os.environ.get("ENDS_PATIENCE", "1"))
 ending.WINDOW *= PATIENCE  # a machine that is busy with tests is slower than it looks
-ending.FINISH *= PATIENCE
+ending.UNWIND *= PATIENCE
+loop.HEARING *= PATIENCE
 IN_INIT = os.environ.get("ENDS_IN_INIT", "")
 
 
@@ -36,7 +37,7 @@ async def stuck() -> AsyncIterator[None]:
         await asyncio.get_running_loop().create_future()
 
 
-db = postgres_pool(start="eager" if IN_INIT else "auto")
+db = postgres_pool(start="eager" if IN_INIT else "auto", close_timeout=0.25 * PATIENCE)
 neighbours: dict[str, Resource[Any]] = {word: neighbour(word) for word in ("one", "two", "three")}
 everybody = asyncio.Barrier(concurrency())
 takes = warm_handler(db=db, stuck=stuck, **neighbours)

@@ -6,6 +6,8 @@ import signal
 import time
 from typing import Annotated
 
+import windows  # noqa: F401  makes them long
+
 from warmkit import Lazy, after_response, resource, warm_handler
 
 

@@ -12,16 +12,9 @@ import sys
 import threading
 import time
 
-from warmkit import resource, warm_handler
-from warmkit.hosts import aws, ending, loop
+from windows import LONG
 
-LONG = "60"
-# Only what a test lets run out is short: however slow the machine is, everything else happens before.
-ending.WINDOW = float(os.environ.get("WINDOW", LONG))
-ending.FINISH = float(os.environ.get("FINISH", "0.05"))
-ending.UNWIND = float(os.environ.get("UNWIND", LONG))
-loop.HEARING = float(os.environ.get("HEARING", LONG))
-aws.POSTING = float(os.environ.get("POSTING", "0"))
+from warmkit import resource, warm_handler
 
 
 def say(*words):
@@ -102,7 +95,7 @@ def plain_in_c_code(event, context, connection):
 went_on = threading.Event()
 
 
-@resource(close_timeout=float(LONG))
+@resource(close_timeout=LONG)
 async def patient_connection():
     yield "connection"
     await asyncio.to_thread(went_on.wait)
@@ -145,13 +138,13 @@ async def that_goes_on(event, context, connection):
             went_on.set()
 
 
-def keep_busy(own):
+def keep_busy(loop):
     try:
         for _ in range(10_000):
             pass
     except BaseException as error:  # noqa: BLE001  it is what is looked for
         say("hit by", type(error).__name__)
-    own.call_soon(keep_busy, own)
+    loop.call_soon(keep_busy, loop)
 
 
 @warm_handler(connection=connection)
@@ -176,11 +169,11 @@ async def that_holds_the_loop_in_c_code(event, context, connection):
 
 @warm_handler(connection=connection)
 async def that_finishes(event, context, connection):
-    own = asyncio.get_running_loop()
+    loop = asyncio.get_running_loop()
     os.kill(os.getpid(), signal.SIGTERM)
     os.kill(os.getpid(), signal.SIGTERM)  # the second changes nothing
     await asyncio.sleep(0.02)
-    assert own is asyncio.get_running_loop()
+    assert loop is asyncio.get_running_loop()
     return "finished" * 500_000  # it takes a moment to send
 
 
@@ -189,13 +182,13 @@ heard = asyncio.Event()
 
 @warm_handler(connection=connection)
 async def with_a_signal_handler(event, context, connection):
-    own = asyncio.get_running_loop()
+    loop = asyncio.get_running_loop()
     if event == "listen":
-        own.add_signal_handler(signal.SIGUSR1, heard.set)
+        loop.add_signal_handler(signal.SIGUSR1, heard.set)
         return "listens"
     os.kill(os.getpid(), signal.SIGUSR1)
     await heard.wait()
-    own.remove_signal_handler(signal.SIGUSR1)
+    loop.remove_signal_handler(signal.SIGUSR1)
     heard.clear()
     return "heard"
 
