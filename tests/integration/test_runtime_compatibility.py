@@ -18,7 +18,10 @@ import pytest
 from compatibility import AWS, MANY, MODES, OURS, Case, Outcome, outcomes
 from compatibility_cases import CHAPTERS
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="AWS's emulator runs on Linux only")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="AWS's emulator runs on Linux only"),
+    pytest.mark.xdist_group("compatibility"),  # what was tried once is kept in the process
+]
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "runtime-compatibility.md"
 BEGIN, END = "<!-- table -->\n", "<!-- end of table -->\n"
