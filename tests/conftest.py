@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from warmkit import Environment
 from warmkit.hosts import loop as host_loop
@@ -15,6 +16,12 @@ from warmkit.testing import EventRecorder, VirtualClock, run
 
 Scenario = Callable[[Environment], Coroutine[Any, Any, Any]]
 ROOT = Path(__file__).parent.parent
+
+# How long an example takes says something of the machine only.
+settings.register_profile(
+    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 
 @pytest.fixture

@@ -302,7 +302,7 @@ def both() -> Iterator[Both]:
     os.environ |= saved
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     request=st.sampled_from(REQUESTS),
     region=st.sampled_from(REGIONS),

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from warmkit import Environment, warm_handler
@@ -53,7 +53,6 @@ def test_the_order_puts_each_once_after_what_it_needs(graph, data):
         assert all(order.index(needed) < order.index(item) for needed in item.dependencies)
 
 
-@settings(deadline=None)
 @given(graphs(), st.integers(1, 4), st.data())
 def test_each_starts_once_after_what_it_needs_and_stops_once_before(graph, tasks, data):
     fakes = build(graph, starts=[1.0], closes=[0.001])
@@ -81,7 +80,6 @@ def test_each_starts_once_after_what_it_needs_and_stops_once_before(graph, tasks
             assert story.index(f"closed r{number}") < story.index(f"closed r{below}")
 
 
-@settings(deadline=None)
 @given(graphs())
 def test_a_cold_start_takes_as_long_as_its_longest_chain(graph):
     clock = VirtualClock()
@@ -95,7 +93,6 @@ def test_a_cold_start_takes_as_long_as_its_longest_chain(graph):
     assert run(scenario, clock=clock) == max(depth_of(graph))
 
 
-@settings(deadline=None)
 @given(graphs(), st.data())
 def test_when_one_dies_it_and_what_stands_on_it_are_rebuilt_and_nothing_else(graph, data):
     clock = VirtualClock()

@@ -4,7 +4,7 @@ from collections import Counter
 from contextvars import copy_context
 from typing import NamedTuple
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import context as contexts
 from opentelemetry import trace
@@ -73,7 +73,6 @@ def stories(draw):
     return [(n, strands[n].pop(0)) for n in order]
 
 
-@settings(deadline=None)
 @given(stories())
 def test_every_interleaving_makes_the_same_trees(story):
     exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)

@@ -87,8 +87,7 @@ def converse(kind, address):
 @pytest.mark.parametrize("kind", [BlockingLine, LoopLine])
 @settings(
     max_examples=150,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(invocations=st.integers(1, 5), script=scripts)
 @example(invocations=1, script=[("well",), ("lose_answer", reset, 0.5), ("well",)])

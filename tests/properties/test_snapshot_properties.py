@@ -88,7 +88,7 @@ def _plain(names):
     return scope["make"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(plans(), st.sampled_from([0.0, 0.5, 1e6]), st.booleans())
 def test_a_snapshot_holds_only_what_can_be_cloned_and_every_use_after_a_restore_is_right(
     plans, gap, monotonic

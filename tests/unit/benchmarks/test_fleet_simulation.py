@@ -7,7 +7,7 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.fleet.simulation import Cold, Rules, Times, simulate
@@ -222,7 +222,6 @@ class Arrival(float):
     tenant_id = ""
 
 
-@settings(deadline=None)
 @given(services(), rules(), st.integers(1, 3))
 def test_the_local_lambda_does_the_same(service, given_rules, cores):
     given_rules = Rules(given_rules.limit, given_rules.idle_time, starts_at_once=cores)
