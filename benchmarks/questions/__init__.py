@@ -30,6 +30,7 @@ SECTIONS = {
         "snapshot",
     ],
     "The runtime": [
+        "runtime_loop",
         "runtime_spawn",
         "ends",
         "interleaved",

@@ -4,26 +4,15 @@ The Runtime API is a loop in this process: a canned answer is sent as soon as th
 looked at afterwards. The runtime is a process of its own, on the same processor core: one waits while the other works, as on a function of
 one vCPU, and so no other core has to be woken for each message (in a virtual machine that takes longer than the message). warmkit's
 runtime with an `async def`, and AWS's (awslambdaric, unmodified) with a `def`, in its mode for Python 3.12 and later and in that for 3.11 and containers,
-take turns, a fresh process each. warmkit's has two turns in each round: what these differ by is noise.
+take turns, a fresh process each.
 
-    python -m benchmarks.runtime_loop
-
-On a machine that does other things meanwhile, `chrt -r 1` before it keeps these off the core.
-
-Prints, for one invocation, the wall time (the median of the processes, and for each process the median of pieces of 20 invocations) and the
-time that the process was on a core, and the ratios of both to warmkit's, with the 95 % interval of each ratio of wall times
-(bootstrap over the rounds), and writes every sample to
-benchmarks/results/runtime_loop.json. Exits with 1 if warmkit's serves less than three times as many as AWS's in its 3.12 mode, or
-fewer than in its 3.11 mode. Linux only.
+A sample of the wall time is of 20 invocations; beside it stands the time that the process was on a core. On a machine that does other things
+meanwhile, `chrt -r 1` before the command keeps these off the core. Linux only.
 """
 
-import json
 import os
-import platform
-import random
 import select
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -33,20 +22,25 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-ROUNDS = 15
+from benchmarks import figures
+from benchmarks.answer import Answer, Comparison, Finding, Row
+from benchmarks.run import Run, turns
+
+NOT_SHOWN = "What a handler does, and the network between Lambda's runtime interface and the process, which is short: the share of the loop in an invocation of 20 ms is next to nothing."
+
 WARM_UP, PIECES, PIECE = 300, 100, 20
 COUNT = PIECES * PIECE
 SILENCE = 60_000
 """Milliseconds after which a runtime is taken for lost."""
-RESULTS = Path(__file__).parent / "results" / "runtime_loop.json"
+OURS, AGAIN = "warmkit's runtime", "warmkit's runtime, again"
+NEW, OLD = "AWS's runtime, 3.12+", "AWS's runtime, 3.11"
 HANDLERS = "async def asynchronous(event, context):\n    return event\ndef plain(event, context):\n    return event\n"
 RUNTIMES = {
-    "warmkit": ("warmkit.runtime", "app.asynchronous", {}),
-    "aws 3.12+": ("awslambdaric", "app.plain", {"AWS_EXECUTION_ENV": "AWS_Lambda_python3.12"}),
-    "aws 3.11": ("awslambdaric", "app.plain", {}),
-    "warmkit again": ("warmkit.runtime", "app.asynchronous", {}),
+    OURS: ("warmkit.runtime", "app.asynchronous", {}),
+    NEW: ("awslambdaric", "app.plain", {"AWS_EXECUTION_ENV": "AWS_Lambda_python3.12"}),
+    OLD: ("awslambdaric", "app.plain", {}),
+    AGAIN: ("warmkit.runtime", "app.asynchronous", {}),
 }
-AT_LEAST = {"aws 3.12+": 3.0, "aws 3.11": 1.0}
 EVENT = b'{"key": "value"}'
 ID = "8476a536-e9f4-11e8-9739-%012d"
 NEXT = f"""HTTP/1.1 200 OK
@@ -83,10 +77,50 @@ class Sample(NamedTuple):
     wall: list[float]
     cpu: float
 
-    @property
-    def median(self) -> float:
-        """Of the pieces: what another process on this machine does to some of them changes nothing."""
-        return statistics.median(self.wall)
+
+def ask(run: Run) -> Answer:
+    taken: dict[str, list[Sample]] = {name: [] for name in RUNTIMES}
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        (root / "app.py").write_text(HANDLERS)
+        for number in run.rounds(15, quick=3):
+            for name in turns(list(RUNTIMES), number):
+                taken[name].append(sample(name, root))
+    wall, cpu = (
+        Comparison(name, title, "us", rows, base=OURS, again=AGAIN)
+        for name, title, rows in (
+            (
+                "wall",
+                "one invocation",
+                [Row(k, [item.wall for item in v]) for k, v in taken.items()],
+            ),
+            (
+                "cpu",
+                "one invocation, time on a core",
+                [Row(k, [[item.cpu] for item in v]) for k, v in taken.items()],
+            ),
+        )
+    )
+    ours = wall.row(OURS)
+    return Answer(
+        [wall, cpu],
+        [
+            Finding(
+                "new",
+                "warmkit's runtime serves {} times as many invocations in a second as AWS's in its 3.12+ mode",
+                figures.ratio(wall.row(NEW), ours),
+                at_least=3,
+                closing=True,
+            ),
+            Finding(
+                "old",
+                "{} times as many as AWS's in its mode for 3.11 and containers",
+                figures.ratio(wall.row(OLD), ours),
+                at_least=1,
+            ),
+        ],
+    )
 
 
 class Platform:
@@ -177,61 +211,3 @@ def sample(runtime: str, root: Path) -> Sample:
 def cpu_of(process: int) -> float:
     """Returns the seconds that all of its threads, those that ended included, have been on a core."""
     return time.clock_gettime((~process << 3) | 2)  # the clock that clock_getcpuclockid(3) names
-
-
-def ratio(samples: list[Sample], base: list[Sample]) -> tuple[float, float, float]:
-    """Returns the ratio of wall times, and its 95 % interval."""
-    pairs = [a.median / b.median for a, b in zip(samples, base, strict=True)]
-    chance = random.Random(1)
-    drawn = sorted(statistics.median(chance.choices(pairs, k=len(pairs))) for _ in range(5000))
-    return statistics.median(pairs), drawn[125], drawn[-126]
-
-
-def main() -> int:
-    samples: dict[str, list[Sample]] = {name: [] for name in RUNTIMES}
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    with tempfile.TemporaryDirectory() as directory:
-        root = Path(directory)
-        (root / "app.py").write_text(HANDLERS)
-        for round_ in range(ROUNDS):
-            order = list(RUNTIMES)
-            begin = round_ % len(order)
-            for name in order[begin:] + order[:begin]:
-                samples[name].append(sample(name, root))
-    ratios = {name: ratio(values, samples["warmkit"]) for name, values in samples.items()}
-    report(samples, ratios)
-    save(samples)
-    return 0 if all(ratios[name][0] >= least for name, least in AT_LEAST.items()) else 1
-
-
-def report(samples: dict[str, list[Sample]], ratios: dict[str, tuple[float, float, float]]) -> None:
-    print(f"one invocation, median of {ROUNDS} processes of {COUNT} invocations each:")
-    print("                  wall us   x warmkit  (95 %)           on a core us   x warmkit")
-    ours = statistics.median(item.cpu for item in samples["warmkit"])
-    for name, values in samples.items():
-        wall = statistics.median(item.median for item in values)
-        cpu = statistics.median(item.cpu for item in values)
-        middle, low, high = ratios[name]
-        needed = f"   at least {AT_LEAST[name]} in wall time" if name in AT_LEAST else ""
-        print(
-            f"  {name:13} {wall:9.1f}   {middle:9.2f}  ({low:.2f} to {high:.2f})"
-            f"   {cpu:12.1f}   {cpu / ours:9.2f}{needed}"
-        )
-
-
-def save(samples: dict[str, list[Sample]]) -> None:
-    content = {
-        "question": (__doc__ or "").partition("\n")[0],
-        "machine": {"python": sys.version, "platform": platform.platform()},
-        "rounds": ROUNDS,
-        "invocations": COUNT,
-        "samples_us": {
-            name: [item._asdict() for item in values] for name, values in samples.items()
-        },
-    }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(content) + "\n")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
