@@ -76,10 +76,16 @@ def beside_the_best(comparison: Comparison) -> list[Finding]:
             figures.ratio(warm, best),
         ),
         Finding(
+            f"{comparison.name}_beside_peer_unguarded",
+            f"{{}} times where warmkit, as {best.name}, keeps no deadline",
+            figures.ratio(comparison.row(UNGUARDED), best),
+        ),
+        Finding(
             f"{comparison.name}_beside_guarded",
-            "and {} times as long as with wireup and a deadline and a look at the gap that are written by hand",
+            "and {} times as long as with wireup where it, too, keeps a deadline and looks at the gap, by hand",
             figures.ratio(warm, comparison.row(GUARDED_PEER)),
             at_most=1,
+            closing=comparison.name == "with_5",
         ),
     ]
 
