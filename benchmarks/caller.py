@@ -39,6 +39,7 @@ WARM = Contender("warmkit", "warm")
 AGAIN = Contender("warmkit, again", "warm")
 WARM_RUNTIME = Contender("warmkit, on warmkit's runtime", "warm", "warmkit")
 BY_HAND = Contender("by hand", "by_hand")
+NO_POOL = Contender("by hand, no pool", "by_hand_no_pool")
 NAIVE = Contender("naive", "naive")
 
 

@@ -2,7 +2,8 @@
 
 The function reads a row from PostgreSQL through a circuit breaker, fetches an object from S3, and has a span around both; what
 differs is who owns the clients. *naive* connects in the handler, and disconnects. *by hand* is the best that people write: clients in module
-globals, on an event loop that is kept. warmkit's is a `@warm_handler`, under AWS's runtime, as the others, and under warmkit's own. And
+globals, on an event loop that is kept; once with asyncpg's pool, and once with a connection and *no pool*, which serves one
+invocation at a time. warmkit's is a `@warm_handler`, under AWS's runtime, as the others, and under warmkit's own. And
 clients in module globals with `asyncio.run` for each invocation, as tutorials have it, which must fail.
 
 Each style has an environment of the local Lambda, which does not freeze here, and they take turns, one invocation each. A
@@ -17,7 +18,16 @@ from contextlib import AsyncExitStack
 
 from benchmarks import figures
 from benchmarks.answer import Answer, Comparison, Count, Finding, Row, counted
-from benchmarks.caller import AGAIN, BY_HAND, NAIVE, WARM, WARM_RUNTIME, Contender, wait_for
+from benchmarks.caller import (
+    AGAIN,
+    BY_HAND,
+    NAIVE,
+    NO_POOL,
+    WARM,
+    WARM_RUNTIME,
+    Contender,
+    wait_for,
+)
 from benchmarks.orders import Network, Servers, answer
 from benchmarks.run import Run, turns
 from warmkit.local import LocalLambda
@@ -28,7 +38,7 @@ NOT_SHOWN = (
 )
 
 ASYNCIO_RUN = Contender("asyncio.run", "asyncio_run")
-CONTENDERS = [WARM, AGAIN, WARM_RUNTIME, BY_HAND, NAIVE]
+CONTENDERS = [WARM, AGAIN, WARM_RUNTIME, BY_HAND, NO_POOL, NAIVE]
 WIRES_MS = 0, 1, 5
 Samples = dict[tuple[int, str], list[list[float]]]
 Trips = dict[str, list[float | str]]
@@ -131,6 +141,12 @@ def conclude(samples: Samples, trips: Trips, told: list[str]) -> Answer:
                 for comparison, ms in zip(comparisons, WIRES_MS, strict=True)
             ),
             Finding(
+                "no_pool",
+                "warmkit takes {} of the time of one connection by hand without a pool, with 1 ms on the wire",
+                figures.ratio(comparisons[1].row(WARM.name), comparisons[1].row(NO_POOL.name)),
+                at_most=1.1,
+            ),
+            Finding(
                 "round_trips",
                 "warmkit adds {} round trips to the query's and the request's own",
                 counted(_extra(trips[WARM.name])),
@@ -180,7 +196,7 @@ def _naive(comparison: Comparison, ms: int) -> Finding:
 def _by_hand(comparison: Comparison, ms: int) -> Finding:
     return Finding(
         f"by_hand_{ms}",
-        f"warmkit takes {{}} of the time of the best that is written by hand, with {ms} ms on the wire",
+        f"warmkit takes {{}} of the time of a pool and a client by hand on a kept loop, with {ms} ms on the wire",
         figures.ratio(comparison.row(WARM.name), comparison.row(BY_HAND.name)),
         at_most=1.1 if ms else 1.2,
         closing=ms == 1,
