@@ -38,8 +38,8 @@ class PersistentLoop:
         driven_by: The thread that drives it at the moment; 0: it stands still.
     """
 
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.loop = loop or asyncio.new_event_loop()
         self._ready: Sized = getattr(self.loop, "_ready", "unknown")  # of asyncio's own loops
         self._driver = threading.Lock()
         self._changed = threading.Condition()
@@ -240,12 +240,14 @@ _inherited: list[PersistentLoop] = []
 _making = threading.Lock()
 
 
-def persistent_loop() -> PersistentLoop:
-    """Returns this process's loop, made on first use and closed when the interpreter exits."""
+def persistent_loop(
+    make: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> PersistentLoop:
+    """Returns this process's loop, made on first use and closed when the interpreter exits; `make` makes another than asyncio's."""
     if not _kept:
         with _making:
             if not _kept:
-                _kept.append(PersistentLoop())
+                _kept.append(PersistentLoop(make() if make is not None else None))
                 atexit.register(_close_at_exit)
     return _kept[0]
 

@@ -47,8 +47,16 @@ def main(arguments: list[str]) -> NoReturn:
     ending = Ending(_close_everything)
     ending.when_announced(cut=cancel_what_runs)
     ending.listen(signal.SIGTERM, signal.SIGINT)
-    host = persistent_loop()  # before asyncio may log that it is made
+    host = _persistent_loop()  # before asyncio may log that it is made
     ending.leave(_live(address, name, set_up(), host, ending))
+
+
+def _persistent_loop() -> PersistentLoop:
+    if concurrency() == 1:
+        return persistent_loop()
+    from warmkit.runtime.selector import loop_of_many
+
+    return persistent_loop(loop_of_many)
 
 
 def _close_everything(seconds: float) -> None:
