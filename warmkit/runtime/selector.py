@@ -23,9 +23,8 @@ class OneByOne(selectors.DefaultSelector):
         """Returns one event that is awaited still; none if none comes in so many seconds."""
         while self._found:
             key, events = self._found.popleft()
-            if (
-                self.get_map().get(key.fileobj) is key
-            ):  # else it was closed, or what is awaited of it has changed
+            is_awaited = self.get_map().get(key.fileobj) is key  # and neither closed nor changed
+            if is_awaited:
                 return [(key, events)]
         self._found.extend(super().select(timeout))
         return [self._found.popleft()] if self._found else []
