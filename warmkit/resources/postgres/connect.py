@@ -100,9 +100,9 @@ class Connector:
             return cast("PooledConnection", await asyncpg.connect(dsn, **options))
         except Exception as error:  # noqa: BLE001  what of it may be said is told
             patience.tries += 1
-            return _Failure(
-                self._explain(resource, target, error, hidden, patience), is_full(error)
-            )
+            if full := is_full(error):
+                patience.refusal = error
+            return _Failure(self._explain(resource, target, error, hidden, patience), full)
 
     async def _read_dsn(self) -> str | None:
         if callable(self._dsn):
@@ -125,6 +125,8 @@ class Connector:
         hidden: frozenset[str],
         patience: Patience,
     ) -> PostgresConnectError:
+        if isinstance(error, TimeoutError) and patience.refusal is not None:
+            error = patience.refusal  # the last try had no time left for the same answer
         kind = type(error).__name__
         reason = f"{kind}: {error}"
         if isinstance(error, TimeoutError) and not str(error):

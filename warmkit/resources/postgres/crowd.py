@@ -42,6 +42,7 @@ class Patience:
 
     Attributes:
         tries: How many have failed.
+        refusal: What the server said last, if it was full.
     """
 
     def __init__(self, limit: float, draw: Draw | None = None) -> None:
@@ -52,6 +53,7 @@ class Patience:
         self._ceiling = FIRST
         self._over = False
         self.tries = 0
+        self.refusal: Exception | None = None
 
     @property
     def spent(self) -> float:
