@@ -125,5 +125,7 @@ if "IMPORT_SECONDS" in os.environ:
     if not flag.exists():
         flag.touch()
         time.sleep(float(os.environ["IMPORT_SECONDS"]))
+if "IMPORT_AWAITS" in os.environ:
+    until(os.environ["IMPORT_AWAITS"], None)
 if "IMPORT_ERROR" in os.environ:
     raise RuntimeError(os.environ["IMPORT_ERROR"])
