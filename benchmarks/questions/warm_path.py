@@ -1,7 +1,7 @@
 """What does warmkit add to an invocation when every resource is fresh?
 
 A handler with five resources under `@warm_handler`, called as AWS's Python runtime calls it, with and without the guard of its
-deadline; and what a good engineer writes by hand: module globals, and one event loop that is kept. The handlers do nothing, so all
+deadline; and what a good engineer writes by hand: module globals, and one event loop that is kept, with and without `asyncio.timeout`. The handlers do nothing, so all
 that is measured is the way there.
 """
 
@@ -18,6 +18,7 @@ NOT_SHOWN = "What a runtime adds around the handler, and what the handler itself
 
 BLOCK = 50
 WARM, UNGUARDED, BY_HAND = "warmkit", "warmkit, no deadline", "by hand"
+TIMEOUT = "by hand, asyncio.timeout"
 AGAIN = "warmkit, again"
 
 
@@ -50,6 +51,11 @@ async def by_hand(event: dict[str, int], context: object) -> int:
     return event["id"]
 
 
+async def by_hand_in_time(event: dict[str, int], context: object) -> int:
+    async with asyncio.timeout(2.7):
+        return await by_hand(event, context)
+
+
 db, s3, pricing, trace, config = (object() for _ in range(5))
 
 
@@ -63,6 +69,7 @@ def ask(run: Run) -> Answer:
         "call", "one invocation with five fresh resources", "us", rows, base=WARM, again=AGAIN
     )
     added = figures.difference(comparison.row(WARM), comparison.row(BY_HAND))
+    timeout = figures.difference(comparison.row(TIMEOUT), comparison.row(BY_HAND))
     guard = figures.difference(comparison.row(WARM), comparison.row(UNGUARDED))
     return Answer(
         [comparison],
@@ -77,6 +84,7 @@ def ask(run: Run) -> Answer:
                 closing=True,
             ),
             Finding("deadline", "the guard of the deadline is {} of it", guard, "us", digits=1),
+            Finding("timeout", "by hand, `asyncio.timeout` adds {}", timeout, "us", digits=1),
         ],
     )
 
@@ -90,6 +98,7 @@ def trial(rounds: int) -> dict[str, list[float]]:
         WARM: lambda: warm(event, context),
         UNGUARDED: lambda: unguarded(event, context),
         BY_HAND: lambda: loop.run_until_complete(by_hand(event, context)),
+        TIMEOUT: lambda: loop.run_until_complete(by_hand_in_time(event, context)),
         AGAIN: lambda: warm(event, context),
     }
     for call in cases.values():  # cold start, and the interpreter's own warm-up
