@@ -58,6 +58,17 @@ RUNTIMES = {
     RUNTIME: Program("import warmkit.runtime.__main__", ("httptools", "simplejson")),
 }
 
+WEIGHED = {
+    name: Program(f"import {name}", needs)
+    for name, needs in {
+        "httptools": ("httptools",),
+        "h11": ("h11",),
+        "http.client": (),
+        "simplejson": ("simplejson",),
+        "dataclasses": (),
+    }.items()
+}
+
 USED = """
 from warmkit import warm_handler
 from warmkit.resources import {factory}
@@ -154,6 +165,7 @@ TITLES = {
     "breaker": "until there is a breaker of pybreaker",
     "tracer": "until there is a span of OpenTelemetry",
     "runtime": "the modules of the runtime",
+    "weighed": "what was weighed for warmkit's own modules",
 }
 
 
@@ -167,6 +179,7 @@ def ask(run: Run) -> Answer:
                 "statement": STATEMENTS,
                 **resources(postgres.dsn),
                 "runtime": RUNTIMES,
+                "weighed": WEIGHED,
             }.items()
             for name, program in contenders.items()
         }
@@ -208,7 +221,7 @@ def findings(
     bare: dict[tuple[str, str], Imported],
     taken: dict[tuple[str, str], list[Imported]],
 ) -> list[Finding]:
-    declared, _, *used, runtime = comparisons
+    declared, _, *used, runtime, _ = comparisons
     quickest = min(
         (row for row in declared.rows if row.name in INJECT),
         key=lambda row: figures.median(row).value,
