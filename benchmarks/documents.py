@@ -5,6 +5,7 @@ In Markdown, each of these is filled with what the published results say:
     <!-- bench:warm_path.added -->2.7 µs<!-- /bench -->           a finding's figure
     <!-- bench:warm_path.call/by hand -->6.6 µs<!-- /bench -->    a row's median
     <!-- bench:warm_path.call/by hand/ratio -->0.71<!-- /bench --> its ratio to the base
+    <!-- bench:multi_concurrency:16 at once --> <!-- /bench -->   a comparison's or a count's table, by name or title
     <!-- bench:closing --> a table <!-- /bench -->                the findings that close the report
     <!-- bench:all --> tables <!-- /bench -->                     all of them
 """
@@ -47,11 +48,11 @@ def _figure(what: str, results: Results) -> str:
     if what == "all":
         return _block(_everything(results))
     try:
-        return _one(what, results)
+        return _table(what, results) if ":" in what else _one(what, results)
     except (StopIteration, KeyError):
         names = ", ".join(question.name for question in results.questions)
         raise UnknownFigureError(
-            f"no figure {what!r} in the results; write question.finding or question.comparison/row, of: {names}"
+            f"no figure {what!r} in the results; write question.finding, question.comparison/row or question:table, of: {names}"
         ) from None
 
 
@@ -69,6 +70,17 @@ def _one(what: str, results: Results) -> str:
         return f"{summary.ratio.value:.2f}"
     comparison = next(item for item in answered.answer.comparisons if item.name == name)
     return f"{number(summary.median.value)} {shown(comparison.unit)}"
+
+
+def _table(what: str, results: Results) -> str:
+    question, _, which = what.partition(":")
+    answered = results.question(question)
+    if answered.answer is None:
+        raise KeyError(question)
+    for comparison in answered.answer.comparisons:
+        if comparison.name == which:
+            return _block(_comparison(comparison, answered.summaries[which]))
+    return _block(_count(next(item for item in answered.answer.counts if item.title == which)))
 
 
 def _block(lines: Iterator[str]) -> str:

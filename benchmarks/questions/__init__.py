@@ -32,6 +32,7 @@ SECTIONS = {
     "The runtime": [
         "runtime_loop",
         "runtime_spawn",
+        "multi_concurrency",
         "ends",
         "interleaved",
     ],

@@ -38,6 +38,15 @@ def test_the_closing_table_has_what_is_found_wanted_and_how_to_see_it():
     )
 
 
+@pytest.mark.parametrize(
+    ("what", "line"), [("call", "| by hand | 4.800 |"), ("calls", "| warmkit | 0 |")]
+)
+def test_a_table_is_written_by_its_name_or_title(what, line):
+    text = filled(f"<!-- bench:warm_path:{what} --><!-- /bench -->", results())
+    assert line.rstrip("|") in text
+    assert "| x warmkit |" in text or what == "calls"
+
+
 def test_everything_has_every_row_every_count_and_what_is_not_shown():
     text = filled("<!-- bench:all --><!-- /bench -->", results())
     for part in ("What of warm_path?", "| by hand |", "3 of 4", "The rest.", "x warmkit"):
@@ -45,11 +54,11 @@ def test_everything_has_every_row_every_count_and_what_is_not_shown():
 
 
 @pytest.mark.parametrize(
-    "what", ["nope.added", "warm_path.nope", "warm_path.call/nope", "warm_path"]
+    "what", ["nope.added", "warm_path.nope", "warm_path.call/nope", "warm_path", "warm_path:nope"]
 )
 def test_a_figure_that_is_not_there_is_an_error_that_says_what_is(what):
     with pytest.raises(
-        UnknownFigureError, match=r"write question\.finding .* of: warm_path, other"
+        UnknownFigureError, match=r"write question\.finding, .* of: warm_path, other"
     ):
         filled(f"<!-- bench:{what} --><!-- /bench -->", results(answered(), answered("other")))
 
