@@ -16,12 +16,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from benchmarks import machine, terminal
-from benchmarks.answer import Results
-from benchmarks.ask import ask, describe
+from benchmarks.harness import machine, terminal
+from benchmarks.harness.answer import Results
+from benchmarks.harness.ask import ask, describe
+from benchmarks.harness.report import write_report
+from benchmarks.harness.results import load, merged, save
 from benchmarks.questions import NAMES, SECTIONS
-from benchmarks.report import write_report
-from benchmarks.results import load, merged, save
 
 WIDTH = 120  # columns, where nobody says how wide it is
 RESULTS = Path(__file__).parent / "results" / "results.json"

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.answer import Answered, Comparison, Estimate, Results
-from benchmarks.results import load
-from benchmarks.words import span
+from benchmarks.harness.answer import Answered, Comparison, Estimate, Results
+from benchmarks.harness.results import load
+from benchmarks.harness.words import span
 
 TOLERATED = 1 / 20
 

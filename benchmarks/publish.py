@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 from benchmarks.__main__ import RESULTS
-from benchmarks.answer import Results
-from benchmarks.documents import PUBLISHED, REPORT, documents, filled
+from benchmarks.harness.answer import Results
+from benchmarks.harness.documents import PUBLISHED, REPORT, documents, filled
+from benchmarks.harness.report import write_report
+from benchmarks.harness.results import load, save
 from benchmarks.questions import NAMES
-from benchmarks.report import write_report
-from benchmarks.results import load, save
 
 
 def faults(results: Results) -> list[str]:

@@ -22,9 +22,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Comparison, Finding, Row
-from benchmarks.run import ROOT, Run, turns
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Finding, Row
+from benchmarks.harness.run import ROOT, Run, turns
 from warmkit.local.s3_server import S3Server
 
 NOT_SHOWN = "Two cores are free here; on one, as a small function has it, a part of the gain is gone (docs/explanation/aws-cold-start.md has both)."

@@ -10,10 +10,10 @@ import os
 from contextlib import AsyncExitStack
 from typing import Any
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Comparison, Finding, Row
-from benchmarks.run import Run, in_fresh_process
-from benchmarks.timing import interleave
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Finding, Row
+from benchmarks.harness.run import Run, in_fresh_process
+from benchmarks.harness.timing import interleave
 from warmkit import warm_handler
 from warmkit.local.s3_server import S3Server
 from warmkit.resources import s3_client

@@ -11,9 +11,9 @@ import socket
 import time
 from typing import Any
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Comparison, Finding, Row
-from benchmarks.run import Run, in_fresh_process
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Finding, Row
+from benchmarks.harness.run import Run, in_fresh_process
 from warmkit import Resource, StartError, WarmHandler, warm_handler
 from warmkit.resources import CircuitOpenError, circuit_breaker, postgres_pool
 

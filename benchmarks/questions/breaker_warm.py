@@ -14,10 +14,10 @@ from typing import Any
 import aiobreaker
 import purgatory
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Comparison, Finding, Row
-from benchmarks.run import Run, in_fresh_process
-from benchmarks.timing import interleave
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Finding, Row
+from benchmarks.harness.run import Run, in_fresh_process
+from benchmarks.harness.timing import interleave
 from warmkit.resources import CircuitBreaker
 
 NOT_SHOWN = "What a breaker does right or wrong when calls are concurrent, fail or are cancelled: a table in docs/explanation/breakers.md does."

@@ -33,13 +33,13 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Comparison, Count, Estimate, Finding, Row
-from benchmarks.caller import BY_HAND, NAIVE, WARM, WARM_RUNTIME, Contender
-from benchmarks.lambdas import Emulator
-from benchmarks.orders import ROOT as ORDERS
-from benchmarks.orders import Network, Servers, answer
-from benchmarks.run import ROOT, Run, turns
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Count, Estimate, Finding, Row
+from benchmarks.harness.run import ROOT, Run, turns
+from benchmarks.parts.caller import BY_HAND, NAIVE, WARM, WARM_RUNTIME, Contender
+from benchmarks.parts.lambdas import Emulator
+from benchmarks.parts.orders import ROOT as ORDERS
+from benchmarks.parts.orders import Network, Servers, answer
 from warmkit.local import BlockingLambda
 
 NOT_SHOWN = (

@@ -8,10 +8,10 @@ internal extensions only, 300 ms of the two seconds where there is an external o
 is closed; and a kill without warning, which must leave everything.
 """
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Comparison, Count, Finding, Row, counted
-from benchmarks.ends.cells import MOMENTS, NEIGHBOURS, RUNTIMES, Cell, Outcome, end_of, matrix
-from benchmarks.run import Run
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Count, Finding, Row, counted
+from benchmarks.harness.run import Run
+from benchmarks.parts.ends.cells import MOMENTS, NEIGHBOURS, RUNTIMES, Cell, Outcome, end_of, matrix
 from warmkit.local.postgres_server import PostgresServer
 
 NOT_SHOWN = "A machine that is taken away without a signal, as Lambda does after a timeout: the last lines of the table are that."

@@ -14,10 +14,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any, NamedTuple, TypedDict
 
-from benchmarks import figures, graphs
-from benchmarks.answer import Answer, Comparison, Finding, Row, counted
-from benchmarks.graphs import Graph
-from benchmarks.run import Run, in_fresh_process, turns
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Finding, Row, counted
+from benchmarks.harness.run import Run, in_fresh_process, turns
+from benchmarks.parts import graphs
+from benchmarks.parts.graphs import Graph
 from warmkit import Environment, Resource, WarmHandler, resource, warm_handler
 
 NOT_SHOWN = (

@@ -22,14 +22,14 @@ import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import orders
-from benchmarks.answer import Answer, Comparison, Count, Estimate, Finding, Row
-from benchmarks.fleet.accounts import Account, account
-from benchmarks.fleet.local import MEMORY_GB, Function, Measured, Replay, measure, replay
-from benchmarks.fleet.simulation import Rules, Times, simulate
-from benchmarks.fleet.traces import day, flash_crowd, poisson, read, with_bursts
-from benchmarks.orders import Network, Servers
-from benchmarks.run import Run, turns
+from benchmarks.harness.answer import Answer, Comparison, Count, Estimate, Finding, Row
+from benchmarks.harness.run import Run, turns
+from benchmarks.parts import orders
+from benchmarks.parts.fleet.accounts import Account, account
+from benchmarks.parts.fleet.local import MEMORY_GB, Function, Measured, Replay, measure, replay
+from benchmarks.parts.fleet.simulation import Rules, Times, simulate
+from benchmarks.parts.fleet.traces import day, flash_crowd, poisson, read, with_bursts
+from benchmarks.parts.orders import Network, Servers
 
 NOT_SHOWN = (
     "Lambda itself: what AWS needs to find a machine and to load code comes on top of each cold start, and at 512 MB it gives"

@@ -10,11 +10,11 @@ is imported, so an import alone would not be fair; it is counted all the same.
 
 from tempfile import TemporaryDirectory
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Comparison, Count, Finding, Row
-from benchmarks.imported import Imported, Installations, Program
-from benchmarks.injected import BY_HAND, TAKEN_BY_NAME, USERS, WARMKIT, render
-from benchmarks.run import Run, turns
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Count, Finding, Row
+from benchmarks.harness.run import Run, turns
+from benchmarks.parts.imported import Imported, Installations, Program
+from benchmarks.parts.injected import BY_HAND, TAKEN_BY_NAME, USERS, WARMKIT, render
 from warmkit.local.postgres_server import PostgresServer
 
 NOT_SHOWN = "What a package weighs and takes to unpack, and a disk that is cold: on Lambda, the first read of each file costs more than here."

@@ -13,9 +13,10 @@ two of these written by hand: the gap, and the deadline. Another is warmkit with
 
 import statistics
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Comparison, Estimate, Finding, Row
-from benchmarks.injected import (
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Estimate, Finding, Row
+from benchmarks.harness.run import Run, in_fresh_process
+from benchmarks.parts.injected import (
     BY_HAND,
     BY_HAND_AGAIN,
     GUARDED_PEER,
@@ -25,7 +26,6 @@ from benchmarks.injected import (
     WARMKIT,
     trial,
 )
-from benchmarks.run import Run, in_fresh_process
 
 NOT_SHOWN = "What these libraries are made for besides: scopes within scopes, graphs of many layers, the frameworks that they know; nor a handler that does something, beside which all of this is nothing."
 

@@ -17,8 +17,8 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from benchmarks.answer import Answer, Count, Finding, counted
-from benchmarks.run import Run
+from benchmarks.harness.answer import Answer, Count, Finding, counted
+from benchmarks.harness.run import Run
 from warmkit import Invocation, resource, warm_handler
 from warmkit.environment import default_environment
 from warmkit.runtime import current, logs

@@ -17,10 +17,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Comparison, Finding, Row, counted
-from benchmarks.lambdas import INVOKE, PYTHONPATH, Emulator
-from benchmarks.run import Run, turns
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Finding, Row, counted
+from benchmarks.harness.run import Run, turns
+from benchmarks.parts.lambdas import INVOKE, PYTHONPATH, Emulator
 
 NOT_SHOWN = "An invocation on AWS Lambda: both are programs on this machine."
 

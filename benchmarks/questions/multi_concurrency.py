@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Comparison, Count, Finding, Row, counted
-from benchmarks.lambdas import INVOKE, ManagedInstance
-from benchmarks.load import Load, load
-from benchmarks.run import ROOT, Run, turns
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Count, Finding, Row, counted
+from benchmarks.harness.run import ROOT, Run, turns
+from benchmarks.parts.lambdas import INVOKE, ManagedInstance
+from benchmarks.parts.load import Load, load
 from warmkit.local.postgres_server import PostgresServer
 
 NOT_SHOWN = "More cores than two, of which sixteen processes make more than one process does; a handler that computes, but for the last table."

@@ -19,10 +19,10 @@ from opentelemetry import propagate, trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Comparison, Finding, Row
-from benchmarks.run import Run, in_fresh_process
-from benchmarks.timing import Call, interleave, time_block
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Finding, Row
+from benchmarks.harness.run import Run, in_fresh_process
+from benchmarks.harness.timing import Call, interleave, time_block
 from warmkit import Observer, WarmHandler, resource, warm_handler
 from warmkit.resources import otel_observer
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import asyncpg
 
-from benchmarks.answer import Answer, Comparison, Count, Finding, Row, counted
-from benchmarks.run import Run, turns
+from benchmarks.harness.answer import Answer, Comparison, Count, Finding, Row, counted
+from benchmarks.harness.run import Run, turns
 from warmkit import Environment, WarmHandler, warm_handler
 from warmkit.local.postgres_server import PostgresServer
 from warmkit.resources import postgres_pool

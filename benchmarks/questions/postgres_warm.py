@@ -13,11 +13,11 @@ from typing import Any
 
 import asyncpg
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Comparison, Count, Finding, Row, counted
-from benchmarks.run import Run, in_fresh_process
-from benchmarks.timing import interleave, time_block
-from benchmarks.wire import Wire
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Count, Finding, Row, counted
+from benchmarks.harness.run import Run, in_fresh_process
+from benchmarks.harness.timing import interleave, time_block
+from benchmarks.parts.wire import Wire
 from warmkit import warm_handler
 from warmkit.local.postgres_server import PostgresServer
 from warmkit.resources import postgres_pool, postgres_transaction

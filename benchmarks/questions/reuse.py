@@ -16,11 +16,11 @@ from contextlib import ExitStack
 from statistics import fmean, median
 from typing import NamedTuple
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Comparison, Count, Finding, Row, counted
-from benchmarks.run import Run, turns
-from benchmarks.sandbox import Called, Sandbox
-from benchmarks.wire import Wire
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Count, Finding, Row, counted
+from benchmarks.harness.run import Run, turns
+from benchmarks.parts.sandbox import Called, Sandbox
+from benchmarks.parts.wire import Wire
 from warmkit.local.postgres_server import PostgresServer
 
 NOT_SHOWN = (

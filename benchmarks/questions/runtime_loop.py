@@ -22,9 +22,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Comparison, Finding, Row
-from benchmarks.run import Run, turns
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Finding, Row
+from benchmarks.harness.run import Run, turns
 
 NOT_SHOWN = "What a handler does, and the network between Lambda's runtime interface and the process, which is short: the share of the loop in an invocation of 20 ms is next to nothing."
 

@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Comparison, Finding, Row
-from benchmarks.run import Run, turns
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Finding, Row
+from benchmarks.harness.run import Run, turns
 
 NOT_SHOWN = "Python's own cold start from a disk that has not seen it yet: everything is compiled and in the page cache here."
 

@@ -11,9 +11,9 @@ import subprocess
 import sys
 import time
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Comparison, Finding, Row
-from benchmarks.run import ROOT, Run
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Finding, Row
+from benchmarks.harness.run import ROOT, Run
 from warmkit.local.postgres_server import PostgresServer
 from warmkit.local.s3_server import S3Server
 

@@ -16,9 +16,10 @@ Python's full garbage collection.)
 import asyncio
 from contextlib import AsyncExitStack
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Comparison, Count, Finding, Row, counted
-from benchmarks.caller import (
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Count, Finding, Row, counted
+from benchmarks.harness.run import Run, turns
+from benchmarks.parts.caller import (
     AGAIN,
     BY_HAND,
     NAIVE,
@@ -28,8 +29,7 @@ from benchmarks.caller import (
     Contender,
     wait_for,
 )
-from benchmarks.orders import Network, Servers, answer
-from benchmarks.run import Run, turns
+from benchmarks.parts.orders import Network, Servers, answer
 from warmkit.local import LocalLambda
 
 NOT_SHOWN = (

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import asyncpg
 from aiobotocore.session import get_session
 
-from benchmarks.answer import Answer, Count, Finding, counted
-from benchmarks.run import Run
+from benchmarks.harness.answer import Answer, Count, Finding, counted
+from benchmarks.harness.run import Run
 from warmkit import warm_handler
 from warmkit.local.postgres_server import PostgresServer
 from warmkit.local.s3_server import S3Server

@@ -17,9 +17,10 @@ import asyncio
 import statistics
 from contextlib import AsyncExitStack
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Comparison, Count, Finding, Row
-from benchmarks.caller import (
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Count, Finding, Row
+from benchmarks.harness.run import Run, turns
+from benchmarks.parts.caller import (
     AGAIN,
     BY_HAND,
     WARM,
@@ -29,8 +30,7 @@ from benchmarks.caller import (
     poisson,
     wait_for,
 )
-from benchmarks.orders import Network, Servers
-from benchmarks.run import Run, turns
+from benchmarks.parts.orders import Network, Servers
 from warmkit.local import LocalLambda
 
 NOT_SHOWN = (

@@ -7,11 +7,11 @@ that is measured is the way there.
 
 import asyncio
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Comparison, Finding, Row
-from benchmarks.context import Context
-from benchmarks.run import Run, in_fresh_process
-from benchmarks.timing import Call, interleave, time_block
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answer, Comparison, Finding, Row
+from benchmarks.harness.run import Run, in_fresh_process
+from benchmarks.harness.timing import Call, interleave, time_block
+from benchmarks.parts.context import Context
 from warmkit import Resource, resource, warm_handler
 
 NOT_SHOWN = "What a runtime adds around the handler, and what the handler itself does: beside a query of a millisecond, all of this is nothing."

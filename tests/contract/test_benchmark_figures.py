@@ -4,13 +4,13 @@ import re
 
 import pytest
 
-from benchmarks.ask import describe
-from benchmarks.documents import MARK, PUBLISHED, REPORT, documents, filled
+from benchmarks.harness.ask import describe
+from benchmarks.harness.documents import MARK, PUBLISHED, REPORT, documents, filled
+from benchmarks.harness.report.page import digest
+from benchmarks.harness.results import load
+from benchmarks.harness.run import ROOT
 from benchmarks.publish import faults
 from benchmarks.questions import NAMES
-from benchmarks.report.page import digest
-from benchmarks.results import load
-from benchmarks.run import ROOT
 
 COMMAND = re.compile(r"python -m benchmarks((?: [a-z_]+)+)")
 

@@ -12,8 +12,8 @@ import psutil
 import pytest
 from children import gone
 
-from benchmarks.sandbox import Sandbox
-from benchmarks.wire import Wire
+from benchmarks.parts.sandbox import Sandbox
+from benchmarks.parts.wire import Wire
 
 PATIENCE = 15.0
 """Seconds for an answer: only a bug takes that long."""
@@ -92,7 +92,7 @@ def test_a_frozen_process_stands_still_until_it_is_thawed(sandbox):
 
 OWNER = """
 import os, sys, time
-from benchmarks.sandbox import Sandbox
+from benchmarks.parts.sandbox import Sandbox
 
 sandbox = Sandbox("time:time", os.environ)
 sandbox.call(None)

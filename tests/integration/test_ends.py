@@ -8,7 +8,7 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from benchmarks.ends.cells import (
+from benchmarks.parts.ends.cells import (
     IN_A_QUERY,
     MOMENTS,
     NEIGHBOURS,
@@ -19,8 +19,8 @@ from benchmarks.ends.cells import (
     matrix,
     until,
 )
-from benchmarks.ends.network import Network
-from benchmarks.ends.platform import TASK
+from benchmarks.parts.ends.network import Network
+from benchmarks.parts.ends.platform import TASK
 from warmkit.local.processes import HOST
 
 PATIENCE = 100

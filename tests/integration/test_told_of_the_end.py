@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.ends.cells import RUNTIMES
-from benchmarks.ends.platform import Platform
+from benchmarks.parts.ends.cells import RUNTIMES
+from benchmarks.parts.ends.platform import Platform
 from warmkit.hosts.ending import HURRY
 
 FUNCTIONS = Path(__file__).parent / "functions"

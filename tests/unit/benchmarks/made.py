@@ -1,7 +1,16 @@
 """Results that are small enough to read."""
 
-from benchmarks import figures
-from benchmarks.answer import Answer, Answered, Comparison, Count, Estimate, Finding, Results, Row
+from benchmarks.harness import figures
+from benchmarks.harness.answer import (
+    Answer,
+    Answered,
+    Comparison,
+    Count,
+    Estimate,
+    Finding,
+    Results,
+    Row,
+)
 
 MACHINE = {"processor": "one", "cores": "2", "system": "Linux", "python": "CPython 3.11"}
 

@@ -4,7 +4,7 @@ import statistics
 
 import pytest
 
-from benchmarks.caller import poisson
+from benchmarks.parts.caller import poisson
 
 
 def test_gaps_are_exponential():

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from made import answered, results
 
-from benchmarks.documents import UnknownFigureError, filled
+from benchmarks.harness.documents import UnknownFigureError, filled
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from benchmarks import figures
-from benchmarks.answer import Comparison, Row
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Comparison, Row
 
 
 def drawn(name, centre, *, processes=10, each=30, seed=1, peer=False):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.fleet.accounts import account, billed_ms, most_at_once, quantile
-from benchmarks.fleet.simulation import Cold, Rules, Times, simulate
+from benchmarks.parts.fleet.accounts import account, billed_ms, most_at_once, quantile
+from benchmarks.parts.fleet.simulation import Cold, Rules, Times, simulate
 
 
 def history_of(trace):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.fleet.simulation import Cold, Rules, Times, simulate
+from benchmarks.parts.fleet.simulation import Cold, Rules, Times, simulate
 from warmkit.local import fleet as local_fleet
 from warmkit.testing import run
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.fleet.traces import (
+from benchmarks.parts.fleet.traces import (
     CROWD_S,
     DAY_S,
     TraceError,

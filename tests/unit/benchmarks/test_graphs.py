@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import graphs
+from benchmarks.parts import graphs
 
 
 def test_a_chain_takes_as_long_as_all_of_it():

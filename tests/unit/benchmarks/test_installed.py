@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from benchmarks.installed import install, with_requirements
+from benchmarks.parts.installed import install, with_requirements
 
 
 def names_of(*names):

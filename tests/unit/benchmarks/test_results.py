@@ -5,9 +5,9 @@ import pytest
 from made import answered, comparison, results
 
 from benchmarks.compare import pairs
+from benchmarks.harness.results import load, merged, save
 from benchmarks.publish import faults
 from benchmarks.questions import NAMES
-from benchmarks.results import load, merged, save
 
 
 def test_what_was_saved_is_loaded_with_samples_of_four_digits(tmp_path):

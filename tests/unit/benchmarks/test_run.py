@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from benchmarks.ask import describe
+from benchmarks.harness.ask import describe
+from benchmarks.harness.run import ROOT, Run, in_fresh_process, turns
+from benchmarks.harness.timing import interleave
 from benchmarks.questions import NAMES
-from benchmarks.run import ROOT, Run, in_fresh_process, turns
-from benchmarks.timing import interleave
 
 
 class Steps(list):

@@ -9,9 +9,9 @@ import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from benchmarks.answer import Results, shown
-from benchmarks.report.plot import draw
-from benchmarks.words import cells, number
+from benchmarks.harness.answer import Results, shown
+from benchmarks.harness.report.plot import draw
+from benchmarks.harness.words import cells, number
 
 HERE = Path(__file__).parent
 

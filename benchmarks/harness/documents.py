@@ -14,9 +14,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.answer import Answered, Comparison, Count, Finding, Results, Summary, shown
-from benchmarks.run import ROOT
-from benchmarks.words import cells, number
+from benchmarks.harness.answer import Answered, Comparison, Count, Finding, Results, Summary, shown
+from benchmarks.harness.run import ROOT
+from benchmarks.harness.words import cells, number
 
 MARK = re.compile(r"(<!-- bench:(?P<what>[^>]+?) -->)(?P<text>.*?)(<!-- /bench -->)", re.DOTALL)
 PUBLISHED = ROOT / "docs" / "benchmarks" / "results.json"

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from benchmarks.answer import Answered, Comparison, Count, Summary, shown
-from benchmarks.words import cells, number
+from benchmarks.harness.answer import Answered, Comparison, Count, Summary, shown
+from benchmarks.harness.words import cells, number
 
 MARKS = {True: "[green]✓[/]", False: "[red]✗[/]"}
 

@@ -1,5 +1,5 @@
 """The report: one HTML file with everything in it, made of the results file and of nothing else."""
 
-from benchmarks.report.page import write_report
+from benchmarks.harness.report.page import write_report
 
 __all__ = ["write_report"]

@@ -48,11 +48,18 @@ class Wire:
 
     def __init__(self, server: tuple[str, int], *, round_trip: float = 0.0) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.wire", server[0], str(server[1]), str(round_trip)],
+            [
+                sys.executable,
+                "-m",
+                "benchmarks.parts.wire",
+                server[0],
+                str(server[1]),
+                str(round_trip),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parents[2],
         )
         self.port = int(self._told())
 

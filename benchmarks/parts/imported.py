@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.installed import install
+from benchmarks.parts.installed import install
 
 SAMPLE = """
 import json, site, sys, time

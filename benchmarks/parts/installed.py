@@ -11,7 +11,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from benchmarks.run import ROOT
+from benchmarks.harness.run import ROOT
 
 
 def install(directory: Path, names: Iterable[str]) -> Path:

@@ -155,7 +155,7 @@ class Platform:
         address = "{}:{}".format(*self._server.server_address)
         own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         self._env = own | {"AWS_LAMBDA_RUNTIME_API": address, "LAMBDA_TASK_ROOT": str(task_root)}
-        self._env |= {"PYTHONPATH": os.pathsep.join([str(TASK.parents[2]), *sys.path[1:]]), **env}
+        self._env |= {"PYTHONPATH": os.pathsep.join([str(TASK.parents[3]), *sys.path[1:]]), **env}
         self._command = [sys.executable, "-m", runtime, handler]
         self._extension: subprocess.Popen[bytes] | None = None
 

@@ -1,6 +1,6 @@
 """Figures as people read them."""
 
-from benchmarks.answer import Estimate, Summary
+from benchmarks.harness.answer import Estimate, Summary
 
 
 def number(value: float | str) -> str:

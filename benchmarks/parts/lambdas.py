@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "tests" / "integration"))
+sys.path.append(str(Path(__file__).parents[2] / "tests" / "integration"))
 
 from emulator import INVOKE, PYTHONPATH, Emulator
 from managed import ManagedInstance

@@ -17,11 +17,11 @@ from typing import BinaryIO
 
 import msgspec
 
-from benchmarks import figures
-from benchmarks.answer import Answered
-from benchmarks.machine import commit
+from benchmarks.harness import figures
+from benchmarks.harness.answer import Answered
+from benchmarks.harness.machine import commit
+from benchmarks.harness.run import ROOT, Progress, Run
 from benchmarks.questions import SECTIONS
-from benchmarks.run import ROOT, Progress, Run
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -52,7 +52,7 @@ def ask(name: str, progress: Progress, *, quick: bool, options: Mapping[str, str
     reading, writing = os.pipe()
     with tempfile.TemporaryFile() as said, os.fdopen(reading, "rb") as lines:
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.ask", str(writing), order],
+            [sys.executable, "-m", "benchmarks.harness.ask", str(writing), order],
             pass_fds=[writing],
             stdout=said,
             stderr=said,

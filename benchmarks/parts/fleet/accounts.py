@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from benchmarks.fleet.simulation import History
+from benchmarks.parts.fleet.simulation import History
 
 GB_SECOND_X86, GB_SECOND_ARM = 0.0000166667, 0.0000133334
 REQUEST = 0.20 / 1_000_000

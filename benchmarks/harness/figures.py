@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import bootstrap
 
-from benchmarks.answer import Comparison, Estimate, Row, Summary
+from benchmarks.harness.answer import Comparison, Estimate, Row, Summary
 
 
 def median(row: Row) -> Estimate:

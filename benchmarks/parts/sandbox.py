@@ -22,7 +22,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from benchmarks.context import Context
+from benchmarks.parts.context import Context
 
 
 class Called(NamedTuple):
@@ -49,11 +49,11 @@ class Sandbox:
 
     def __init__(self, handler: str, env: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.sandbox", handler],
+            [sys.executable, "-m", "benchmarks.parts.sandbox", handler],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parents[2],
             env=env,
             # A group of its own, which Ctrl-C spares. When its parent ends it is orphaned, and
             # the kernel hangs up an orphaned group that is stopped.

@@ -10,8 +10,8 @@ from typing import Any
 
 import jinja2
 
-from benchmarks.context import Context
-from benchmarks.timing import Call, interleave, time_block
+from benchmarks.harness.timing import Call, interleave, time_block
+from benchmarks.parts.context import Context
 from warmkit import resource, warm_handler
 
 BLOCK = 50

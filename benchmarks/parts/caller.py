@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Literal, NamedTuple
 
-from benchmarks import orders
+from benchmarks.parts import orders
 from warmkit.local import LocalLambda
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.answer import Answer, Answered, Comparison, Results, Row
+from benchmarks.harness.answer import Answer, Answered, Comparison, Results, Row
 from benchmarks.questions import NAMES
 
 DIGITS = 4

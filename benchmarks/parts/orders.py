@@ -9,12 +9,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from benchmarks.wire import Seen, Wire
+from benchmarks.parts.wire import Seen, Wire
 from warmkit.local.postgres_server import PostgresServer
 from warmkit.local.processes import HOST, ChildProcess
 from warmkit.local.s3_server import S3Server
 
-ROOT = Path(__file__).parent / "functions" / "orders"
+ROOT = Path(__file__).parents[1] / "functions" / "orders"
 BUCKET = "orders"
 COUNT = 100
 

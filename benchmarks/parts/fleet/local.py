@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.fleet.simulation import Cold, Times
+from benchmarks.parts.fleet.simulation import Cold, Times
 from warmkit.local import LocalLambda
 from warmkit.local.sandbox.report import Report
 

@@ -4,7 +4,7 @@ import gc
 import time
 from collections.abc import Callable, Mapping
 
-from benchmarks.run import turns
+from benchmarks.harness.run import turns
 
 Call = Callable[[], object]
 

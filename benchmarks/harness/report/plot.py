@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from scipy.stats import gaussian_kde
 
-from benchmarks.answer import Comparison, Row, shown
+from benchmarks.harness.answer import Comparison, Row, shown
 
 mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "warmkit", "font.size": 9})
 

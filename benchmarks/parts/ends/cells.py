@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from benchmarks.ends.network import Network
-from benchmarks.ends.platform import PATIENCE, Platform
+from benchmarks.parts.ends.network import Network
+from benchmarks.parts.ends.platform import PATIENCE, Platform
 from warmkit.local.postgres_server import PostgresServer
 from warmkit.local.processes import HOST
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 class Progress(Protocol):
@@ -71,7 +71,13 @@ def in_fresh_process(
         RuntimeError: It failed; with its traceback.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.run", function.__module__, function.__qualname__],
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.harness.run",
+            function.__module__,
+            function.__qualname__,
+        ],
         input=json.dumps(args),
         capture_output=True,
         text=True,

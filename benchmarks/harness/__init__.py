@@ -1,0 +1,1 @@
+"""How questions are asked, and their answers computed, kept, drawn and written down."""

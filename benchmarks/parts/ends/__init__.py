@@ -1,0 +1,1 @@
+"""What is left when an execution environment ends? `python -m benchmarks.parts.ends` measures it."""
