@@ -42,6 +42,19 @@ def quantile(row: Row, which: float) -> Estimate:
     return Estimate(float(np.quantile(row.samples, which)), *drawn)
 
 
+def quantile_ratio(row: Row, base: Row, which: float) -> Estimate:
+    """Returns the ratio of a quantile of all samples: of rows that took turns, so that their n-th processes are drawn together."""
+    pairs = list(zip(row.processes, base.processes, strict=True))
+
+    def of(drawn: Sequence[int]) -> float:
+        ours, theirs = (np.concatenate([pairs[n][side] for n in drawn]) for side in (0, 1))
+        return float(np.quantile(ours, which) / np.quantile(theirs, which))
+
+    everything = np.arange(len(pairs))
+    drawn = _interval(everything, of, n_resamples=300, vectorized=False)
+    return Estimate(of([*everything]), *drawn)
+
+
 def median_of(values: Sequence[float]) -> Estimate:
     """Returns the median of values that are independent of each other."""
     drawn = _interval(np.array(values), np.median, n_resamples=4000, vectorized=True)

@@ -176,10 +176,9 @@ def ask(run: Run) -> Answer:
             (group, name): program
             for group, contenders in {
                 "declared": DECLARED,
-                "statement": STATEMENTS,
                 **resources(postgres.dsn),
                 "runtime": RUNTIMES,
-                "weighed": WEIGHED,
+                **({} if run.quick else {"statement": STATEMENTS, "weighed": WEIGHED}),
             }.items()
             for name, program in contenders.items()
         }
@@ -188,7 +187,8 @@ def ask(run: Run) -> Answer:
         for number in run.rounds(10, quick=3, doing=f"{len(programs)} fresh processes"):
             for which in turns(list(programs), number):
                 taken[which].append(installations.run(programs[which], after="import asyncio"))
-    comparisons = [compare(group, taken) for group in TITLES]
+    groups = [group for group in TITLES if any(group == of for of, _ in taken)]
+    comparisons = [compare(group, taken) for group in groups]
     return Answer(comparisons, findings(comparisons, bare, taken), [count(bare, taken)])
 
 
@@ -221,7 +221,9 @@ def findings(
     bare: dict[tuple[str, str], Imported],
     taken: dict[tuple[str, str], list[Imported]],
 ) -> list[Finding]:
-    declared, _, *used, runtime, _ = comparisons
+    found = {comparison.name: comparison for comparison in comparisons}
+    declared, runtime = found["declared"], found["runtime"]
+    used = [found[name] for name in ("postgres", "s3", "breaker", "tracer")]
     quickest = min(
         (row for row in declared.rows if row.name in INJECT),
         key=lambda row: figures.median(row).value,

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.harness import figures
-from benchmarks.harness.answer import Answer, Comparison, Finding, Row, counted
+from benchmarks.harness.answer import Answer, Comparison, Finding, Row
 from benchmarks.harness.run import Run, turns
 from benchmarks.parts.lambdas import INVOKE, PYTHONPATH, Emulator
 
@@ -107,22 +107,22 @@ def ask(run: Run) -> Answer:
     comparison = Comparison(
         "invocation", "one invocation in place", "us", rows, base=EMULATOR, again=AGAIN
     )
-    slow = {name: figures.quantile(comparison.row(name), 0.99).value for name in (SERVE, EMULATOR)}
+    serve, emulator = comparison.row(SERVE), comparison.row(EMULATOR)
     return Answer(
         [comparison],
         [
             Finding(
                 "p50",
                 "an invocation in the local Lambda takes {} times that in AWS's emulator, freezing included",
-                figures.ratio(comparison.row(SERVE), comparison.row(EMULATOR)),
+                figures.ratio(serve, emulator),
                 at_most=2,
                 closing=True,
             ),
-            Finding("p99", "its p99 is {} times", counted(slow[SERVE] / slow[EMULATOR]), at_most=2),
+            Finding("p99", "its p99 is {} times", figures.quantile_ratio(serve, emulator, 0.99), at_most=2),
             Finding(
                 "freezing",
                 "freezing alone costs {}",
-                figures.difference(comparison.row(SERVE), comparison.row(UNFROZEN)),
+                figures.difference(serve, comparison.row(UNFROZEN)),
                 "us",
                 digits=0,
             ),

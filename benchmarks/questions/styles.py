@@ -86,7 +86,7 @@ async def measure(
 ) -> dict[str, list[float]]:
     """Returns the samples of each: of the one that connects, which takes long, a quarter of the others'."""
     samples: dict[str, list[float]] = {name: [] for name in functions}
-    for turn in range(run.times(30, quick=10)):
+    for turn in range(run.times(30, quick=4)):
         for name in turns(list(functions), 100 * number + turn):
             if name != NAIVE.name or turn % 4 == 0:
                 samples[name].append(await wait_for(functions[name], turn))

@@ -59,20 +59,22 @@ async def _ask(run: Run) -> Answer:
     with Servers() as servers, servers.network(NEAR_S) as network:
         for number in run.rounds(3, quick=1, doing="new environments"):
             async with AsyncExitStack() as stack:
-                functions = await serve(network, stack)
+                functions = await serve(network, stack, run.times(ENVIRONMENTS, quick=2))
                 for turn in range(3):
                     await measure(functions, 3 * number + turn, run, closed, opened)
         grown = None if run.quick else await grow(network, run)
     return conclude(closed, opened, grown)
 
 
-async def serve(network: Network, stack: AsyncExitStack) -> dict[str, LocalLambda]:
+async def serve(
+    network: Network, stack: AsyncExitStack, environments: int
+) -> dict[str, LocalLambda]:
     """Returns each contender with its environments, which are warm."""
     functions = {}
     for name, item in CONTENDERS.items():
         function = item.serve(network.environment, freeze=name != AWAKE)
         functions[name] = await stack.enter_async_context(function)
-        await warm_up(function, ENVIRONMENTS)
+        await warm_up(function, environments)
     return functions
 
 
@@ -89,7 +91,7 @@ async def measure(
     for samples in closed, opened:
         for taken in samples.values():
             taken.append([])
-    pieces = [100 * number + piece for piece in range(run.times(4, quick=3))]
+    pieces = [100 * number + piece for piece in range(run.times(4, quick=2))]
     for piece in pieces:
         for name in turns(list(functions), piece):
             closed[name][-1] += await closed_pattern(functions[name], PIECE)

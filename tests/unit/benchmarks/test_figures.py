@@ -50,6 +50,13 @@ def test_a_p99_is_of_all_samples():
     assert figures.quantile(row, 0.99).value == pytest.approx(198)
 
 
+def test_a_ratio_of_quantiles_is_of_all_samples_and_has_an_interval():
+    found = figures.quantile_ratio(drawn("a", 200, seed=3), drawn("b", 100, seed=3), 0.99)
+    assert found.value == pytest.approx(2)
+    found = figures.quantile_ratio(drawn("a", 200, seed=3), drawn("b", 100, seed=4), 0.99)
+    assert found.low < found.value < found.high
+
+
 def test_an_interval_of_two_processes_is_refused():
     with pytest.raises(ValueError, match="three fresh processes or more, and these are 2"):
         figures.median(Row("a", [[1.0], [2.0]]))
