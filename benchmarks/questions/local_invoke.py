@@ -118,7 +118,12 @@ def ask(run: Run) -> Answer:
                 at_most=2,
                 closing=True,
             ),
-            Finding("p99", "its p99 is {} times", figures.quantile_ratio(serve, emulator, 0.99), at_most=2),
+            Finding(
+                "p99",
+                "its p99 is {} times",
+                figures.quantile_ratio(serve, emulator, 0.99),
+                at_most=2,
+            ),
             Finding(
                 "freezing",
                 "freezing alone costs {}",
