@@ -1,16 +1,15 @@
-"""Medians, quantiles and ratios, each with its 95 % interval: scipy's bootstrap over fresh processes.
+"""Medians, quantiles and ratios, each with its 95 % interval.
 
 A process is what is drawn: its samples share its luck (where its memory lies, which core it got), so a thousand of
 one process are not a thousand independent ones. A process counts as the median of its samples.
+
+What draws them is imported when it is needed: numpy and scipy are not to be in the processes that are measured.
 """
 
 import operator
 import statistics
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import numpy as np
-from scipy.stats import bootstrap
+from types import ModuleType
 
 from benchmarks.harness.answer import Comparison, Estimate, Row, Summary
 
@@ -32,33 +31,30 @@ def difference(row: Row, base: Row) -> Estimate:
 
 def quantile(row: Row, which: float) -> Estimate:
     """Returns a quantile of all samples, 0.99 for the p99."""
-    processes = [np.array(samples) for samples in row.processes]
-    drawn = _interval(
-        np.arange(len(processes)),
-        lambda picked: float(np.quantile(np.concatenate([processes[n] for n in picked]), which)),
-        n_resamples=300,
-        vectorized=False,
+    intervals = _intervals()
+    processes = row.processes
+    low, high = intervals.of_pooled(
+        lambda drawn: intervals.quantile([processes[n] for n in drawn], which), len(processes)
     )
-    return Estimate(float(np.quantile(row.samples, which)), *drawn)
+    return Estimate(intervals.quantile(processes, which), low, high)
 
 
 def quantile_ratio(row: Row, base: Row, which: float) -> Estimate:
     """Returns the ratio of a quantile of all samples: of rows that took turns, so that their n-th processes are drawn together."""
-    pairs = list(zip(row.processes, base.processes, strict=True))
+    intervals = _intervals()
+    sides = row.processes, base.processes
+    everything = range(len(row.processes))
 
     def of(drawn: Sequence[int]) -> float:
-        ours, theirs = (np.concatenate([pairs[n][side] for n in drawn]) for side in (0, 1))
-        return float(np.quantile(ours, which) / np.quantile(theirs, which))
+        ours, theirs = (intervals.quantile([side[n] for n in drawn], which) for side in sides)
+        return ours / theirs
 
-    everything = np.arange(len(pairs))
-    drawn = _interval(everything, of, n_resamples=300, vectorized=False)
-    return Estimate(of([*everything]), *drawn)
+    return Estimate(of(everything), *intervals.of_pooled(of, len(everything)))
 
 
 def median_of(values: Sequence[float]) -> Estimate:
     """Returns the median of values that are independent of each other."""
-    drawn = _interval(np.array(values), np.median, n_resamples=4000, vectorized=True)
-    return Estimate(statistics.median(values), *drawn)
+    return Estimate(statistics.median(values), *_intervals().of_median(values))
 
 
 def summarize(comparison: Comparison) -> dict[str, Summary]:
@@ -91,21 +87,7 @@ def _medians(row: Row) -> list[float]:
     return [statistics.median(samples) for samples in row.processes]
 
 
-def _interval(
-    units: Any, statistic: Callable[..., Any], *, n_resamples: int, vectorized: bool
-) -> tuple[float, float]:
-    if len(units) < 3:
-        raise ValueError(
-            f"an interval needs three fresh processes or more, and these are {len(units)}"
-        )
-    if len(set(units)) == 1:
-        return float(units[0]), float(units[0])
-    low, high = bootstrap(
-        (units,),
-        statistic,
-        n_resamples=n_resamples,
-        vectorized=vectorized,
-        method="percentile",
-        rng=np.random.default_rng(1),
-    ).confidence_interval
-    return float(low), float(high)
+def _intervals() -> ModuleType:
+    from benchmarks.harness import intervals
+
+    return intervals
