@@ -104,8 +104,8 @@ class Finding(msgspec.Struct, frozen=True):
     @property
     def wanted(self) -> str:
         if self.at_most is not None:
-            return f"at most {self.at_most:g}{self._behind}"
-        return "" if self.at_least is None else f"at least {self.at_least:g}{self._behind}"
+            return f"at most {self.at_most:.3g}{self._behind}"
+        return "" if self.at_least is None else f"at least {self.at_least:.3g}{self._behind}"
 
     @property
     def figure(self) -> str:

@@ -72,17 +72,18 @@ def beside_the_best(comparison: Comparison) -> list[Finding]:
         ),
         Finding(
             f"{comparison.name}_beside_peer",
-            f"the whole takes {{}} times as long under warmkit as with {best.name}",
+            f"{comparison.title} takes {{}} times as long under warmkit as with {best.name}, the quickest of the others, which keeps no deadline and checks nothing",
             figures.ratio(warm, best),
+            closing=comparison.name == "with_5",
         ),
         Finding(
             f"{comparison.name}_beside_peer_unguarded",
-            f"{{}} times where warmkit, as {best.name}, keeps no deadline",
+            f"{{}} times as long where warmkit, as {best.name}, keeps no deadline",
             figures.ratio(comparison.row(UNGUARDED), best),
         ),
         Finding(
             f"{comparison.name}_beside_guarded",
-            "and {} times as long as with wireup where it, too, keeps a deadline and looks at the gap, by hand",
+            f"{comparison.title} takes {{}} times as long under warmkit as with wireup where that, too, keeps a deadline and looks at the gap, by hand",
             figures.ratio(warm, comparison.row(GUARDED_PEER)),
             at_most=1,
             closing=comparison.name == "with_5",

@@ -30,7 +30,7 @@ def test_a_published_answer_is_to_the_question_as_it_is_asked_today(name, result
     assert (answered.question, answered.method, answered.not_shown) == describe(name)
 
 
-@pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", [*documents()], ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_document_has_the_figures_of_the_published_results(path, results):
     text = path.read_text()
     assert text == filled(text, results), "run python -m benchmarks.publish"
@@ -44,7 +44,7 @@ def test_the_readme_closes_with_the_suites_table():
     assert "closing" in [mark["what"] for mark in MARK.finditer((ROOT / "README.md").read_text())]
 
 
-@pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", [*documents()], ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_document_names_questions_that_there_are(path):
     named = {name for found in COMMAND.findall(path.read_text()) for name in found.split()}
     assert named <= set(NAMES)

@@ -22,6 +22,7 @@ INK, FAINT, OURS, THEIRS, NOISE = "#010101", "#020202", "#030303", "#040404", "#
 NAMES = {INK: "ink", FAINT: "faint", OURS: "ours", THEIRS: "theirs", NOISE: "noise"}
 WIDE = 20  # times from the smallest to the largest sample, from where on the axis is logarithmic
 ENOUGH = 8  # samples of which a distribution is drawn
+PLACES = 64  # of a distribution
 DRAWN = 2000  # samples at most, of a row
 KEPT = (0.01, 0.98)  # quantiles: what lies outside is in the table's p99
 
@@ -74,7 +75,7 @@ def _draw_distribution(
     values = np.log10(kept) if logarithmic else kept
     if np.ptp(values) == 0:
         return
-    places = np.linspace(values.min(), values.max(), 160)
+    places = np.linspace(values.min(), values.max(), PLACES)
     density = gaussian_kde(values, _bandwidth(values))(places)
     at = 10**places if logarithmic else places
     axes.fill_between(
