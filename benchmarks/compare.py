@@ -2,8 +2,8 @@
 
     python -m benchmarks.compare first.json second.json
 
-Two ratios agree if their 95 % intervals meet, widened by the noise that was measured beside them (what the same contender,
-measured twice, differs by). Prints how many do, and each that does not. Exits with 1 if one in twenty or more do not.
+Two ratios agree if their 95 % intervals meet, widened by the noise that was measured beside them: what the same contender,
+measured twice, may differ by from itself. Prints how many do, and each that does not. Exits with 1 if one in twenty or more do not.
 """
 
 import sys
@@ -57,7 +57,7 @@ def _pairs(comparison: Comparison, question: Answered, other: Answered) -> Itera
         {name: row.ratio for name, row in item.items() if row.ratio} for item in (mine, theirs)
     ]
     again = [item[comparison.again] for item in ratios if comparison.again in item]
-    noise = max((abs(ratio.value - 1) for ratio in again), default=0.0)
+    noise = max((abs(end - 1) for ratio in again for end in (ratio.low, ratio.high)), default=0.0)
     for name in ratios[0].keys() & ratios[1].keys() - {comparison.base, comparison.again}:
         label = f"{question.name}.{comparison.name}/{name}"
         yield Pair(label, ratios[0][name], ratios[1][name], noise)
