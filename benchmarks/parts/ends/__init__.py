@@ -1,1 +1,1 @@
-"""What is left when an execution environment ends? `python -m benchmarks.parts.ends` measures it."""
+"""What the question `ends` is made of: the matrix, a platform that grants what Lambda documents, and a network that keeps silent."""
