@@ -4,7 +4,8 @@ It knows tasks and seconds, not handlers. Loaded with the first invocation that 
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Generator
+from types import coroutine
 from typing import Any, TypeVar
 
 from warmkit.errors import DeadlineError
@@ -37,17 +38,36 @@ class Deadlines:
         Raises:
             DeadlineError: It was cancelled.
         """
+        return await self._awaitable(seconds, margin, work.__await__(), lambda: seconds)
+
+    def guarded(
+        self,
+        seconds: float,
+        margin: float,
+        steps: Generator[Any, Any, T],
+        running_for: Callable[[], float],
+    ) -> Generator[Any, Any, T]:
+        """Takes the steps of something that is awaited, as `within` does.
+
+        Args:
+            seconds: Its time from now on.
+            margin: Seconds between its time and the platform's, for the error.
+            steps: Its steps.
+            running_for: Returns the seconds that it has had in all, for the error.
+        """
         guard = self._begin(seconds)
         try:
-            return await work
+            return (yield from steps)
         except asyncio.CancelledError as error:
             if guard.struck and guard.task.cancelling() <= guard.cancelled_before + 1:
-                raise DeadlineError(seconds, margin) from error
+                raise DeadlineError(running_for(), margin) from error
             raise
         finally:
             self._guards.discard(guard)
             if guard.struck:
                 guard.task.uncancel()
+
+    _awaitable = coroutine(guarded)
 
     def _begin(self, seconds: float) -> "_Guard":
         task = asyncio.current_task(self._loop)

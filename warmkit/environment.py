@@ -494,28 +494,32 @@ def current_environment() -> Environment:
     return environment
 
 
-def entered_environment() -> Environment | None:
-    """Returns the environment that was entered with `async with`, if there is one."""
-    return _current.get()
-
-
 def default_environment(loop: asyncio.AbstractEventLoop) -> Environment:
     """Returns the loop's default environment, made on first use."""
     environment = _registry.defaults.get(loop)
-    if environment is None or environment.closed:
+    if environment is None or environment.live.ended:
         environment = _registry.new_default(loop)
     return environment
 
 
-def running_default() -> Environment | None:
-    """Returns the default environment whose loop is running, if there is exactly one."""
-    found: Environment | None = None
-    for loop, environment in _registry.defaults.items():  # never changed in place
-        if loop.is_running():
-            if found is not None:
-                return None
-            found = environment
-    return found
+def environment_elsewhere(apart_from: asyncio.AbstractEventLoop | None) -> Environment | None:
+    """Returns the environment that is meant where no loop runs in this thread, if its own runs in another one.
+
+    That is the one which was entered with `async with`, else the only default one whose loop is running.
+
+    Args:
+        apart_from: A loop whose environment is not looked for.
+    """
+    found = _current.get()
+    if found is None:
+        defaults = _registry.defaults  # never changed in place
+        if len(defaults) == 1 and apart_from in defaults:
+            return None
+        running = [item for loop, item in defaults.items() if loop.is_running()]
+        found = running[0] if len(running) == 1 else None
+    if found is None or found.loop is None or found.loop is apart_from:
+        return None
+    return found if found.loop.is_running() else None
 
 
 def living_environments() -> tuple[Environment, ...]:

@@ -5,7 +5,7 @@ It knows signatures and environments. Who calls, and on which loop, is the busin
 
 import inspect
 import os
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextvars import Context, copy_context
 from functools import partial, update_wrapper
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
@@ -203,7 +203,7 @@ class WarmHandler(Generic[R]):
             if arguments is None:
                 arguments = await self._arguments_made_live(visit)
             if not self.is_async:
-                result = await self._in_thread(visit, event, context, arguments)
+                result: R = await self._in_thread(visit, event, context, arguments)
             elif self._takes_context:
                 work = self._function(event, context, **arguments)
                 result = await visit.within(self.deadline_margin, work)
@@ -221,7 +221,7 @@ class WarmHandler(Generic[R]):
                 visit.leave(None)
         finally:
             current_lease.reset(token)
-        return cast("R", result)
+        return result
 
     def call_beside(
         self, environment: Environment, event: object, context: object, host: Beside
@@ -246,7 +246,7 @@ class WarmHandler(Generic[R]):
             call = partial(self._function, *self._positional(event, context), **arguments)
             result = shared.run(self._in_time, visit, call)
             if inspect.iscoroutine(result):  # an async def behind somebody's synchronous decorator
-                result = host.run(visit.within(self.deadline_margin, result), context=shared)
+                result = host.run(self._finished(visit, result), context=shared)
         except BaseException as error:
             host.run(visit.end(error), context=shared)
             raise
@@ -280,6 +280,7 @@ class WarmHandler(Generic[R]):
     async def _arguments_made_live(self, visit: Visit) -> dict[str, Any]:
         """Makes every resource live and returns the injected arguments."""
         await visit.make_live(self._roots)
+        visit.ready = visit.environment.clock.read()
         return self._arguments(visit)
 
     def _arguments(self, visit: Visit) -> dict[str, Any]:
@@ -306,8 +307,11 @@ class WarmHandler(Generic[R]):
 
         result = await run_in_thread(call)
         if inspect.iscoroutine(result):  # an async def behind somebody's synchronous decorator
-            return await visit.within(self.deadline_margin, result)
+            return await self._finished(visit, result)
         return result
+
+    async def _finished(self, visit: Visit, work: Awaitable[Any]) -> Any:
+        return await visit.within(self.deadline_margin, work)
 
     def __repr__(self) -> str:
         return f"<WarmHandler {self._name}>"

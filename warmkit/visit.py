@@ -5,12 +5,12 @@ It knows environments, and nothing of the function that is called.
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextvars import copy_context
-from types import MappingProxyType
+from types import MappingProxyType, coroutine
 from typing import Any, TypeVar
 
-from warmkit.clock import MARGIN, Within, gap, own_time
+from warmkit.clock import MARGIN, Reading, Within, gap, own_time
 from warmkit.environment import Environment, current_lease
 from warmkit.errors import CloseError, StartError, UsageError
 from warmkit.events import Call, Event, EventKind, Observer, tell
@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 ENDLESS = 1e12
 """Milliseconds that no invocation has: whoever says so means that there is no limit."""
+
+_NUMBER = (int, float)  # a union of them takes longer to make than all else here
 
 AFTER = 1.0
 """Seconds that work after the response may take, unless it says otherwise."""
@@ -42,11 +44,13 @@ class Visit(Lease):
     Attributes:
         environment: Who serves it.
         begun: When it began.
+        ready: When all was there that its handler takes; None: at once.
         ending: Its own resources are being finished: no more can be started.
         lives: Its own resources by recipe, in the order of their start.
     """
 
     ending = False
+    ready: Reading | None = None
     _call: Call | None = None  # made for observers only
     _kept = 0  # for so many works
     _left = False
@@ -99,7 +103,7 @@ class Visit(Lease):
         """Returns what the host says, if that is a time: a mock in somebody's test says all sorts of things."""
         ask = getattr(self._context, "get_remaining_time_in_millis", None)
         left = ask() if callable(ask) else None
-        if not isinstance(left, int | float) or not left < ENDLESS:  # not a number is not less
+        if not isinstance(left, _NUMBER) or not left < ENDLESS:  # not a number is not less
             return None
         return max(0.0, left / 1000)
 
@@ -112,10 +116,32 @@ class Visit(Lease):
         left = self._remaining() if margin is not None else None
         return None if margin is None or left is None else own_time(left, margin)
 
-    def within(self, margin: float | None, work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
-        """Returns the handler's coroutine as one that ends in its own time, with `DeadlineError`."""
-        time = self.time(margin)
-        return work if time is None else self.environment.deadlines.within(*time, work)
+    @coroutine
+    def within(self, margin: float | None, work: Awaitable[T]) -> Generator[Any, Any, T]:
+        """Awaits the handler, and ends it in its own time with `DeadlineError`.
+
+        A deadline can only cut waiting short: it is set when the handler waits first, and one that never does pays for none.
+        """
+        steps = work.__await__()
+        if margin is None:
+            return (yield from steps)
+        try:
+            waits_for = next(steps)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        rest = _resumed(waits_for, steps)
+        del waits_for  # its result may be large
+        left = self._remaining()
+        if left is None:
+            return (yield from rest)
+        seconds, margin = own_time(left, margin)
+        return (
+            yield from self.environment.deadlines.guarded(seconds, margin, rest, self._running_for)
+        )
+
+    def _running_for(self) -> float:
+        return gap(self.ready or self.begun, self.environment.clock.read())
 
     # -- what lives for this invocation alone
 
@@ -294,6 +320,26 @@ class Visit(Lease):
                 kind, self.environment.id, self.number, name, seconds, gap, reason, error, call
             )
             tell(self.live.observers, event)
+
+
+def _resumed(waits_for: object, steps: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+    """Goes on with what has taken its first step, and waits for what that has yielded to the event loop."""
+    while True:
+        thrown: BaseException | None = None
+        try:
+            yield waits_for
+        except BaseException as error:  # noqa: BLE001  for the one that waits: it is not handled here
+            thrown = error
+        del waits_for  # its result may be large
+        if thrown is None:
+            return (yield from steps)
+        try:
+            waits_for = steps.throw(thrown)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        finally:
+            thrown = None  # else this frame and the error keep each other alive
 
 
 def _over(resource: AnyResource) -> UsageError:

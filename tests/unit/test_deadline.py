@@ -4,6 +4,7 @@ import asyncio
 import gc
 import math
 import weakref
+from contextlib import suppress
 
 import pytest
 
@@ -50,6 +51,95 @@ def test_the_error_says_what_to_do():
         "environment, with all connections.\n"
         "  Give the function a longer timeout, or the handler less to do; deadline_margin= sets the margin."
     )
+
+
+def test_what_is_computed_before_the_first_wait_is_part_of_its_time(inside, clock):
+    @warm_handler
+    async def handler(event):
+        clock.advance(1)
+        await HANG()
+
+    @inside
+    async def scenario(environment):
+        begun = clock.monotonic
+        with pytest.raises(DeadlineError) as caught:
+            await handler.invoke(None, Context(clock, 3))
+        assert clock.monotonic - begun == pytest.approx(2.8)
+        assert (caught.value.seconds, caught.value.margin) == pytest.approx((2.8, 0.2))
+
+
+def test_what_its_resources_take_to_start_is_not(inside, clock):
+    db = FakeResource("db", starts=[1.0])
+
+    @warm_handler(db=db.resource)
+    async def handler(event, db):
+        await HANG()
+
+    @inside
+    async def scenario(environment):
+        begun = clock.monotonic
+        with pytest.raises(DeadlineError) as caught:
+            await handler.invoke(None, Context(clock, 4))
+        assert clock.monotonic - begun == pytest.approx(3.7)
+        assert (caught.value.seconds, caught.value.margin) == pytest.approx((2.7, 0.3))
+
+
+def test_one_that_never_waits_sets_none(inside, clock):
+    @warm_handler
+    async def handler(event):
+        clock.advance(event)
+        return "done"
+
+    @inside
+    async def scenario(environment):
+        assert await handler.invoke(60, Context(clock, 3)) == "done"
+        assert environment._deadlines is None
+
+
+def test_what_it_waited_for_is_not_kept(inside, clock):
+    class Large:
+        pass
+
+    @warm_handler
+    async def handler(event):
+        future = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(future.set_result, Large())
+        seen = weakref.ref(await future)
+        del future
+        await asyncio.sleep(1)
+        return seen()
+
+    @inside
+    async def scenario(environment):
+        assert await handler.invoke(None, Context(clock, 30)) is None
+
+
+def test_what_is_thrown_into_its_first_wait_is_not_kept():
+    class ThrownError(Exception):
+        pass
+
+    @warm_handler
+    async def handler(event):
+        await asyncio.sleep(1)
+
+    def throw(invocation):
+        invocation.send(None)
+        error = ThrownError()
+        seen = weakref.ref(error)
+        with suppress(ThrownError):
+            invocation.throw(error)
+        del error  # its traceback knows this frame, too
+        return seen
+
+    async def scenario():
+        invocation = handler.invoke(None, None)
+        gc.disable()  # a circle of references is not dissolved at once
+        try:
+            return throw(invocation)()
+        finally:
+            gc.enable()
+
+    assert asyncio.run(scenario()) is None
 
 
 def test_its_own_resources_are_rolled_back_and_the_lasting_ones_stay(inside, clock):
@@ -206,6 +296,7 @@ def test_an_async_def_behind_a_synchronous_decorator_has_one_too(inside, clock):
 def test_loops_that_are_closed_are_not_kept():
     @warm_handler
     async def handler(event):
+        await asyncio.sleep(0)
         return weakref.ref(asyncio.get_running_loop())
 
     class Minute:

@@ -11,10 +11,12 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Sized
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
+
+from warmkit.hosts.runner import runner_of
 
 T = TypeVar("T")
 _log = logging.getLogger("warmkit")
@@ -23,6 +25,8 @@ LEFT = 0.25
 """Seconds for tasks that were left behind to note that the loop ends."""
 
 _running_loop = asyncio._get_running_loop  # noqa: SLF001  for event loops' own use: it raises nothing
+
+_CONTAINED = (KeyboardInterrupt, SystemExit, asyncio.CancelledError)
 
 HEARING = 0.02
 """Seconds after which a loop that has not turned is taken to be held by somebody's blocking code."""
@@ -40,12 +44,10 @@ class PersistentLoop:
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.loop = loop or asyncio.new_event_loop()
-        self._ready: Sized = getattr(self.loop, "_ready", "unknown")  # of asyncio's own loops
+        self._runner = runner_of(self.loop)
         self._driver = threading.Lock()
         self._changed = threading.Condition()
         self._followers = 0
-        self._first: Coroutine[Any, Any, Any] | None = None
-        self._driving: asyncio.Task[Any] | None = None
         self.driven_by = 0
 
     @property
@@ -58,56 +60,20 @@ class PersistentLoop:
         if not self._driver.acquire(False):
             return self._follow(work if context is None else within(context, work))
         self.driven_by = threading.get_ident()
-        task: asyncio.Task[T] | None = None
         try:
-            if self._ready:
-                task = self._driving = self.loop.create_task(work, context=context)
-                return self.loop.run_until_complete(task)
-            task = self._driving = self.loop.create_task(self._stop_after(work), context=context)
-            if len(self._ready) > 1:  # another thread was quicker
-                return self.loop.run_until_complete(task)
-            self._first = work
-            return self._run_first(task)
-        except BaseException:
-            if task is not None:
-                self._give_up(task)
-            raise
+            return self._runner.run(work, context)
         finally:
-            self._driving = None
             self._hand_over()
 
-    def _give_up(self, task: asyncio.Task[Any]) -> None:
-        self._first = None
-        if not task.done():  # Ctrl-C, from whatever the loop was running
-            task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                self.loop.run_until_complete(task)
-        elif not task.cancelled():
-            task.exception()  # it is being raised: nobody is to be told that it was not
-
-    def _run_first(self, task: asyncio.Task[T]) -> T:
-        """Runs a task that stops the loop, as `run_until_complete` does, without a turn that nothing waits for.
-
-        Nothing comes before its first step, so nothing can cancel it before it could stop the loop.
-        """
-        while not task.done():
-            self.loop.run_forever()
-        if self._ready:  # what it leaves behind begins: a connection closes, a task starts
-            self.loop.call_soon(self.loop.stop)
-            self.loop.run_forever()
-        return task.result()
-
-    async def _stop_after(self, work: Coroutine[Any, Any, T]) -> T:
-        try:
-            return await work
-        finally:
-            if self._first is work:  # one that was given up does not
-                self.loop.stop()
-
     def cancel(self) -> bool:
-        """Cancels what is being run, from another thread; returns whether the loop has heard it."""
-        task = self._driving
-        return task is not None and heard_by(self.loop, task.cancel)
+        """Cancels what is being run, from another thread; returns whether it has heard that."""
+        cancelled: list[bool] = []
+
+        def cancel_driven() -> None:
+            if self._runner.task is not None:
+                cancelled.append(self._runner.task.cancel())
+
+        return self.is_driven and heard_by(self.loop, cancel_driven) and bool(cancelled)
 
     def step(self, function: Callable[[], T]) -> T:
         """Calls a function while the loop does nothing else: at once where it stands still, else on it."""
@@ -132,10 +98,12 @@ class PersistentLoop:
                         self.loop.run_until_complete(_ended(future))
                     finally:
                         self._hand_over()
-            return opened(future.result())
+            result: T = opened(future.result())
         except BaseException:
             future.cancel()
             raise
+        else:
+            return result
         finally:
             with self._changed:
                 self._followers -= 1
@@ -149,7 +117,6 @@ class PersistentLoop:
     def _hand_over(self) -> None:
         """Lets another thread drive. One that is not counted yet will find the lock free by itself."""
         self.driven_by = 0
-        self._first = None
         self._driver.release()
         if self._followers:
             self._announce()
@@ -179,17 +146,20 @@ class PersistentLoop:
 
 def heard_by(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> bool:
     """Calls a function on a loop that runs in another thread; returns whether it turns at all."""
-    heard = threading.Event()
+    heard, given_up = threading.Event(), threading.Event()
 
     def calling() -> None:
-        call()
-        heard.set()
+        if not given_up.is_set():
+            call()
+            heard.set()
 
     try:
         loop.call_soon_threadsafe(calling)
     except RuntimeError:  # it is closed
         return False
-    return heard.wait(HEARING)
+    if not heard.wait(HEARING):
+        given_up.set()  # what the loop does by then is something else
+    return heard.is_set()
 
 
 async def contained(work: Coroutine[Any, Any, T]) -> T | BaseException:
@@ -205,11 +175,11 @@ async def contained(work: Coroutine[Any, Any, T]) -> T | BaseException:
         return error
 
 
-def opened(result: T | BaseException) -> T:
+def opened(result: Any) -> Any:
     """Returns what `contained` made of a result, or raises it."""
-    if isinstance(result, KeyboardInterrupt | SystemExit | asyncio.CancelledError):
+    if isinstance(result, _CONTAINED):
         raise result
-    return cast("T", result)
+    return result
 
 
 async def _cancel_what_is_left() -> None:

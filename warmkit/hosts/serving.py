@@ -16,9 +16,8 @@ from warmkit.environment import (
     Environment,
     current_environment,
     default_environment,
-    entered_environment,
+    environment_elsewhere,
     living_environments,
-    running_default,
 )
 from warmkit.errors import EnvironmentClosedError, InsideLoopError
 from warmkit.hosts import ending
@@ -65,12 +64,12 @@ class RemoteLoop:
 
     Args:
         environment: Whose loop it is.
-        loop: That loop.
     """
 
-    def __init__(self, environment: Environment, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, environment: Environment) -> None:
+        assert environment.loop is not None, "it lives since a loop used it"
         self._environment = environment
-        self._loop = loop
+        self._loop = environment.loop
 
     def run(self, work: Coroutine[Any, Any, T], *, context: Context | None = None) -> T:
         """Runs a coroutine on the loop and returns its result.
@@ -88,9 +87,10 @@ class RemoteLoop:
             if self._loop.is_closed():  # what it had not begun yet, it will never begin
                 raise self._ended()
         try:
-            return opened(future.result())
+            result: T = opened(future.result())
         except futures.CancelledError:  # by whoever ends the loop: nobody else has the task
             raise self._ended() from None
+        return result
 
     def step(self, function: Callable[[], T]) -> T:
         """Calls a function on the loop."""
@@ -109,19 +109,11 @@ def serve(handler: Served[T], event: object, context: object) -> T:
     """
     if is_inside_a_loop():
         raise InsideLoopError(handler.__name__)
-    elsewhere = _environment_elsewhere()
-    if elsewhere is not None and elsewhere.loop is not None:
-        remote = RemoteLoop(elsewhere, elsewhere.loop)
-        try:
-            if handler.is_async:
-                return remote.run(handler.invoke_in(elsewhere, event, context))
-            return handler.call_beside(elsewhere, event, context, remote)
-        finally:
-            if elsewhere.live.works and not elsewhere.closed:
-                from warmkit.settle import finish_works
-
-                remote.run(finish_works(elsewhere.live))
-    host = persistent_loop()
+    host = kept_loop()
+    elsewhere = environment_elsewhere(None if host is None else host.loop)
+    if elsewhere is not None:
+        return _serve_elsewhere(elsewhere, handler, event, context)
+    host = host or persistent_loop()
     if host.driven_by == threading.get_ident():  # an observer, or a probe
         raise InsideLoopError(handler.__name__)
     environment = default_environment(host.loop)
@@ -134,6 +126,21 @@ def serve(handler: Served[T], event: object, context: object) -> T:
             host.run(environment.settle())
 
 
+def _serve_elsewhere(
+    environment: Environment, handler: Served[T], event: object, context: object
+) -> T:
+    host = RemoteLoop(environment)
+    try:
+        if handler.is_async:
+            return host.run(handler.invoke_in(environment, event, context))
+        return handler.call_beside(environment, event, context, host)
+    finally:
+        if environment.live.works and not environment.closed:
+            from warmkit.settle import finish_works
+
+            host.run(finish_works(environment.live))
+
+
 def close_from_outside(handler: Served[object], budget: float) -> None:
     """Closes the environment that synchronous calls from here are served by.
 
@@ -144,8 +151,8 @@ def close_from_outside(handler: Served[object], budget: float) -> None:
     if is_inside_a_loop():
         raise InsideLoopError(handler.__name__)
     environment = _environment_elsewhere()
-    if environment is not None and environment.loop is not None:
-        RemoteLoop(environment, environment.loop).run(environment.aclose(budget))
+    if environment is not None:
+        RemoteLoop(environment).run(environment.aclose(budget))
         return
     host = persistent_loop()
     host.run(default_environment(host.loop).aclose(budget))
@@ -184,7 +191,7 @@ def _close_where_it_lives(environment: Environment, seconds: float) -> None:
     if host is not None and loop is host.loop:
         host.run(closing)
     elif loop.is_running():
-        RemoteLoop(environment, loop).run(closing)
+        RemoteLoop(environment).run(closing)
     else:  # a synchronous caller's own, who is elsewhere
         loop.run_until_complete(closing)
 
@@ -201,9 +208,5 @@ def server() -> Callable[..., Any]:
 
 
 def _environment_elsewhere() -> Environment | None:
-    """Returns the environment of a loop that runs in another thread, if one is meant."""
-    environment = entered_environment() or running_default()
-    if environment is None or environment.loop is None or not environment.loop.is_running():
-        return None
-    host = kept_loop()
-    return None if host is not None and environment.loop is host.loop else environment
+    kept = kept_loop()
+    return environment_elsewhere(None if kept is None else kept.loop)

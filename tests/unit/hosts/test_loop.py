@@ -13,7 +13,9 @@ import pytest
 from warmkit import Environment, Invocation, Lazy, StartError, resource, warm_handler
 from warmkit import environment as environment_module
 from warmkit.hosts import loop as host_loop
+from warmkit.hosts import serving
 from warmkit.hosts.loop import PersistentLoop
+from warmkit.hosts.runner import Runner
 from warmkit.testing import EventRecorder, FakeResource, FakeValue
 
 pytestmark = pytest.mark.usefixtures("host")
@@ -124,6 +126,7 @@ def test_what_a_call_leaves_behind_begins_before_the_loop_stands_still():
 
 def test_a_call_that_is_cancelled_before_it_begins_ends():
     host = PersistentLoop()
+    host._runner = Runner(host.loop)  # a loop on which calls begin with a turn
     host.loop.call_soon(lambda: [task.cancel() for task in asyncio.all_tasks(host.loop)])
     with pytest.raises(asyncio.CancelledError):
         host.run(asyncio.sleep(0))
@@ -568,6 +571,85 @@ def test_a_retired_value_in_use_delays_no_call():
     assert gathered(call, 2) == [1, None]
     handler.close()
     assert waited == []
+
+
+# -- whose environment is meant
+
+
+@pytest.fixture
+def running_elsewhere():
+    """Event loops that run in threads of their own."""
+    loops = [asyncio.new_event_loop() for _ in range(2)]
+    threads = [threading.Thread(target=loop.run_forever) for loop in loops]
+    for thread in threads:
+        thread.start()
+    yield loops
+    for loop, thread in zip(loops, threads, strict=True):
+        if loop.is_running():
+            loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.run_until_complete(environment_module.default_environment(loop).aclose())
+        loop.close()
+
+
+@warm_handler
+async def where(event):
+    return asyncio.get_running_loop()
+
+
+def invoked_in(loop):
+    return asyncio.run_coroutine_threadsafe(where.invoke(None), loop).result(PATIENCE)
+
+
+def test_the_only_loop_that_runs_elsewhere_is_meant_and_of_two_neither(running_elsewhere):
+    first, second = running_elsewhere
+    assert invoked_in(first) is first
+    assert where(None) is first
+    assert invoked_in(second) is second
+    own = where(None)
+    assert own not in running_elsewhere
+    assert own is host_loop.kept_loop().loop
+
+
+def test_the_loop_of_synchronous_calls_is_shared_and_not_reached_from_elsewhere(
+    running_elsewhere, monkeypatch
+):
+    loop = running_elsewhere[0]
+    assert invoked_in(loop) is loop
+    loop.call_soon_threadsafe(loop.stop)  # it is known, and stands still
+    inside, go_on = threading.Event(), threading.Event()
+
+    @warm_handler
+    async def holds(event):
+        inside.set()
+        go_on.wait(PATIENCE)
+
+    thread = threading.Thread(target=holds, args=(None,))
+    while loop.is_running():
+        time.sleep(0.001)
+    thread.start()
+    assert inside.wait(PATIENCE)
+    monkeypatch.setattr(serving, "RemoteLoop", None)
+    call = threading.Thread(target=lambda: loops.append(where(None)))
+    loops = []
+    call.start()
+    go_on.set()
+    thread.join()
+    call.join(PATIENCE)
+    assert loops == [host_loop.kept_loop().loop]
+
+
+def test_an_entered_environment_whose_loop_stands_still_is_not_meant():
+    loop = asyncio.new_event_loop()
+    environment = Environment()
+    loop.run_until_complete(environment.__aenter__())
+    token = environment_module._current.set(environment)
+    try:
+        assert where(None) is not loop
+    finally:
+        environment_module._current.reset(token)
+        loop.run_until_complete(environment.aclose())
+        loop.close()
 
 
 # -- the loop by itself
