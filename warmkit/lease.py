@@ -88,8 +88,7 @@ class Group:
 
     def _let_go(self) -> None:
         for slot in self.slots.values():
-            slot.users -= 1
-            slot.left()
+            slot.leave()
 
 
 class Lease:

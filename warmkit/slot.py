@@ -202,13 +202,13 @@ class Slot:
         self.used = now
 
     def release(self, now: Reading) -> None:
-        """Counts one user less; the last one lets a retired value close."""
-        self.users -= 1
+        """Counts one user less, who has used it until now."""
         self.used = now
-        self.left()
+        self.leave()
 
-    def left(self) -> None:
-        """A user has let go: a retired value closes when it was the last."""
+    def leave(self) -> None:
+        """Counts one user less, of whom nobody knows when it used it; the last one lets a retired value close."""
+        self.users -= 1
         if self.state is State.RETIRING and not self.users:
             self._let_close()
 
@@ -488,10 +488,9 @@ class Slot:
             self._move(State.CLOSED)
 
     def _let_go(self) -> None:
-        now = self._keeper.clock.read()
         held, self.built_on = self.built_on, ()
         for slot in held:
-            slot.release(now)
+            slot.leave()
 
     def _unsettle(self) -> None:
         self._settled = asyncio.get_running_loop().create_future()

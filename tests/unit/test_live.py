@@ -552,6 +552,20 @@ def test_dependents_are_rebuilt_with_what_they_depend_on(inside, clock, recorder
     ]
 
 
+def test_the_close_of_a_dependent_is_no_use_of_what_it_was_built_on(inside, clock):
+    db, s3 = FakeResource("db", checks=[]), FakeResource("s3", checks=[])
+    top = FakeResource("top", needs={"db": db, "s3": s3})
+
+    @inside
+    async def scenario(environment):
+        await environment.get(top.resource)
+        clock.freeze(600)
+        await environment.get(db.resource)  # too old: another one, and `top` is closed
+        assert top.log == ["start 1", "close 1"]
+        await environment.get(s3.resource)
+        assert s3.log == ["start 1", "close 1", "start 2"]
+
+
 def test_dependents_are_rebuilt_when_what_they_depend_on_is_too_old(inside, clock):
     db = FakeResource("db", max_age=60)
     api = FakeResource("api", needs={"db": db})
