@@ -29,6 +29,7 @@ PEERS = (
 )
 
 RESOURCES = """
+{% if turns %}import asyncio{% endif %}
 from collections.abc import AsyncIterator
 
 started = []
@@ -45,6 +46,9 @@ async def start_r{{ n }}() -> AsyncIterator[R{{ n }}]:
 
 BODY = """
     assert {{ names | join(" and ") }}
+{%- for turn in range(turns) %}
+    await asyncio.sleep(0)
+{%- endfor %}
     return event["id"]
 """
 
@@ -190,11 +194,11 @@ async def handler(event, context, {% for n in numbers %}r{{ n }}=Provide[Resourc
 Handler = Callable[[object, object], Coroutine[Any, Any, object]]
 
 
-def trial(resources: int, rounds: int) -> dict[str, list[float]]:
-    """Returns each contender's samples: the microseconds of one invocation."""
+def trial(resources: int, turns: int, rounds: int) -> dict[str, list[float]]:
+    """Returns each contender's samples: the microseconds of one invocation, whose handler waits for so many turns of the loop."""
     event, context, loop = {"id": 1}, Context(), asyncio.new_event_loop()
     names = [f"r{number}" for number in range(resources)]
-    modules = {name: run(source, resources) for name, source in USERS.items()}
+    modules = {name: run(source, resources, turns) for name, source in USERS.items()}
     cases: dict[str, Call] = {
         name: serve_with(loop, module["handler"], event, context)
         for name, module in modules.items()
@@ -205,7 +209,7 @@ def trial(resources: int, rounds: int) -> dict[str, list[float]]:
         (UNGUARDED, {"deadline_margin": None}, {}),
         (LOOKED_AT, {}, {"alive": is_there}),
     ):
-        module = modules[name] = run(TAKEN_BY_NAME, resources)
+        module = modules[name] = run(TAKEN_BY_NAME, resources, turns)
         recipes = {name: resource(**hooks)(module[f"start_{name}"]) for name in names}
         handler = warm_handler(**options, **recipes)(module["handler"])
         cases[name] = serve(handler, event, context)
@@ -221,18 +225,18 @@ def trial(resources: int, rounds: int) -> dict[str, list[float]]:
     return samples
 
 
-def run(source: str, resources: int) -> dict[str, Any]:
+def run(source: str, resources: int, turns: int) -> dict[str, Any]:
     """Returns the namespace of a module that was written for so many resources."""
     namespace: dict[str, Any] = {}
-    exec(render(source, resources), namespace)
+    exec(render(source, resources, turns), namespace)
     return namespace
 
 
-def render(source: str, resources: int) -> str:
+def render(source: str, resources: int, turns: int) -> str:
     """Returns the source of a module for so many resources."""
     numbers = range(resources)
-    template = jinja2.Template(RESOURCES + source)
-    return template.render(names=[f"r{number}" for number in numbers], numbers=numbers)
+    names = [f"r{number}" for number in numbers]
+    return jinja2.Template(RESOURCES + source).render(names=names, numbers=numbers, turns=turns)
 
 
 def is_there(value: object) -> bool:

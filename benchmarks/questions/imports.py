@@ -33,9 +33,9 @@ INJECT = ("wireup", "dishka", "svcs", "that-depends")
 PEERS = (*INJECT, POWERTOOLS, AWS_RUNTIME)
 
 DECLARED = {
-    WARMKIT: Program(render(WARM_DECLARED + TAKEN_BY_NAME.lstrip(), 1)),
-    AGAIN: Program(render(WARM_DECLARED + TAKEN_BY_NAME.lstrip(), 1)),
-    **{name: Program(render(USERS[name], 1), (name,)) for name in INJECT},
+    WARMKIT: Program(render(WARM_DECLARED + TAKEN_BY_NAME.lstrip(), 1, 0)),
+    AGAIN: Program(render(WARM_DECLARED + TAKEN_BY_NAME.lstrip(), 1, 0)),
+    **{name: Program(render(USERS[name], 1, 0), (name,)) for name in INJECT},
     POWERTOOLS: Program(
         "from aws_lambda_powertools import Logger\n"
         "@Logger(service='orders').inject_lambda_context\n"
