@@ -68,12 +68,17 @@ class PersistentLoop:
     def cancel(self) -> bool:
         """Cancels what is being run, from another thread; returns whether it has heard that."""
         cancelled: list[bool] = []
+        given_up = threading.Event()
 
         def cancel_driven() -> None:
-            if self._runner.task is not None:
-                cancelled.append(self._runner.task.cancel())
+            task = self._runner.task
+            if task is not None and not given_up.is_set():
+                cancelled.append(task.cancel())
 
-        return self.is_driven and heard_by(self.loop, cancel_driven) and bool(cancelled)
+        if self.is_driven and heard_by(self.loop, cancel_driven):
+            return bool(cancelled)
+        given_up.set()  # when the loop turns again, it rolls back, or runs something else
+        return False
 
     def step(self, function: Callable[[], T]) -> T:
         """Calls a function while the loop does nothing else: at once where it stands still, else on it."""
@@ -146,20 +151,17 @@ class PersistentLoop:
 
 def heard_by(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> bool:
     """Calls a function on a loop that runs in another thread; returns whether it turns at all."""
-    heard, given_up = threading.Event(), threading.Event()
+    heard = threading.Event()
 
     def calling() -> None:
-        if not given_up.is_set():
-            call()
-            heard.set()
+        call()
+        heard.set()
 
     try:
         loop.call_soon_threadsafe(calling)
     except RuntimeError:  # it is closed
         return False
-    if not heard.wait(HEARING):
-        given_up.set()  # what the loop does by then is something else
-    return heard.is_set()
+    return heard.wait(HEARING)
 
 
 async def contained(work: Coroutine[Any, Any, T]) -> T | BaseException:
