@@ -150,7 +150,7 @@ class PersistentLoop:
 
 
 def heard_by(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> bool:
-    """Calls a function on a loop that runs in another thread; returns whether it turns at all."""
+    """Calls a function on a loop that runs in another thread, when that turns; returns whether it has done so at once."""
     heard = threading.Event()
 
     def calling() -> None:
