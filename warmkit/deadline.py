@@ -4,7 +4,7 @@ It knows tasks and seconds, not handlers. Loaded with the first invocation that 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Generator
 from types import coroutine
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ class Deadlines:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._guards: set[_Guard] = set()
+        self._guards: set[Guard] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     async def within(self, seconds: float, margin: float, work: Awaitable[T]) -> T:
@@ -38,29 +38,31 @@ class Deadlines:
         Raises:
             DeadlineError: It was cancelled.
         """
-        return await self._awaitable(seconds, margin, work.__await__(), lambda: seconds)
+        return await self._awaitable(self.guard(seconds, margin), work.__await__())
 
-    def guarded(
-        self,
-        seconds: float,
-        margin: float,
-        steps: Generator[Any, Any, T],
-        running_for: Callable[[], float],
-    ) -> Generator[Any, Any, T]:
-        """Takes the steps of something that is awaited, as `within` does.
+    def guard(self, seconds: float, margin: float, spent: float = 0.0) -> "Guard":
+        """Begins the deadline of the task that runs; `guarded` ends it.
 
         Args:
-            seconds: Its time from now on.
+            seconds: Its time.
             margin: Seconds between its time and the platform's, for the error.
-            steps: Its steps.
-            running_for: Returns the seconds that it has had in all, for the error.
+            spent: Seconds of its time that it has had already.
         """
-        guard = self._begin(seconds)
+        task = asyncio.current_task(self._loop)
+        assert task is not None
+        guard = Guard(task, self._loop.time() + seconds - spent, seconds, margin)
+        self._guards.add(guard)
+        if self._timer is None or guard.ends < self._timer.when():
+            self._set(guard.ends)
+        return guard
+
+    def guarded(self, guard: "Guard", steps: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+        """Takes the steps of something that is awaited, as `within` does."""
         try:
             return (yield from steps)
         except asyncio.CancelledError as error:
             if guard.struck and guard.task.cancelling() <= guard.cancelled_before + 1:
-                raise DeadlineError(running_for(), margin) from error
+                raise DeadlineError(guard.seconds, guard.margin) from error
             raise
         finally:
             self._guards.discard(guard)
@@ -68,15 +70,6 @@ class Deadlines:
                 guard.task.uncancel()
 
     _awaitable = coroutine(guarded)
-
-    def _begin(self, seconds: float) -> "_Guard":
-        task = asyncio.current_task(self._loop)
-        assert task is not None
-        guard = _Guard(task, self._loop.time() + seconds)
-        self._guards.add(guard)
-        if self._timer is None or guard.ends < self._timer.when():
-            self._set(guard.ends)
-        return guard
 
     def _set(self, ends: float) -> None:
         if self._timer is not None:
@@ -111,11 +104,28 @@ def deadlines_of(loop: asyncio.AbstractEventLoop) -> Deadlines:
     return found
 
 
-class _Guard:
-    __slots__ = ("cancelled_before", "ends", "struck", "task")
+class Guard:
+    """One deadline, of one task.
 
-    def __init__(self, task: "asyncio.Task[Any]", ends: float) -> None:
+    Args:
+        task: That task.
+        ends: When its time is up, by the loop's clock.
+        seconds: Its time.
+        margin: Seconds between its time and the platform's.
+
+    Attributes:
+        struck: Its time is up, and it was cancelled.
+        cancelled_before: How often it had been when this began.
+    """
+
+    __slots__ = ("cancelled_before", "ends", "margin", "seconds", "struck", "task")
+
+    def __init__(
+        self, task: "asyncio.Task[Any]", ends: float, seconds: float, margin: float
+    ) -> None:
         self.task = task
         self.ends = ends
+        self.seconds = seconds
+        self.margin = margin
         self.struck = False
         self.cancelled_before = task.cancelling()

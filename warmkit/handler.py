@@ -368,7 +368,7 @@ def warm_handler(
         observers: Called with each `Event` of the environments that serve it.
         deadline_margin: Seconds before the platform would end the whole environment, at which the handler is ended
             with `DeadlineError`: its own resources are rolled back, and all others stay. At most a tenth of the time
-            that is left when it begins, or first waits. None: it may run until it is killed.
+            that is left when it begins. None: it may run until it is killed.
         **resources: Resources by parameter name.
 
     Raises:

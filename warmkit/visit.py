@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextvars import copy_context
 from types import MappingProxyType, coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from warmkit.clock import MARGIN, Reading, Within, gap, own_time
 from warmkit.environment import Environment, current_lease
@@ -18,6 +18,9 @@ from warmkit.inject import Invocation, Lazy, Need, Wants
 from warmkit.lease import AnyResource, Lease
 from warmkit.life import Life, begin
 from warmkit.recipe import is_lasting, is_resource
+
+if TYPE_CHECKING:
+    from warmkit.deadline import Guard
 
 T = TypeVar("T")
 
@@ -130,18 +133,20 @@ class Visit(Lease):
         except StopIteration as done:
             result: T = done.value
             return result
-        rest = _resumed(waits_for, steps)
-        del waits_for  # its result may be large
-        left = self._remaining()
-        if left is None:
+        guard: Guard | None = None
+        thrown: BaseException | None = None
+        try:
+            left = self._remaining()
+            if left is not None:
+                spent = self.environment.clock.read()[1] - (self.ready or self.begun)[1]
+                guard = self.environment.deadlines.guard(*own_time(left + spent, margin), spent)
+        except BaseException as error:  # noqa: BLE001  it is the handler's, which waits: it has to end in order
+            thrown = error
+        rest = _resumed(waits_for, steps, thrown)
+        del waits_for, thrown  # the result of one may be large, and the other knows this frame
+        if guard is None:
             return (yield from rest)
-        seconds, margin = own_time(left, margin)
-        return (
-            yield from self.environment.deadlines.guarded(seconds, margin, rest, self._running_for)
-        )
-
-    def _running_for(self) -> float:
-        return gap(self.ready or self.begun, self.environment.clock.read())
+        return (yield from self.environment.deadlines.guarded(guard, rest))
 
     # -- what lives for this invocation alone
 
@@ -322,14 +327,22 @@ class Visit(Lease):
             tell(self.live.observers, event)
 
 
-def _resumed(waits_for: object, steps: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
-    """Goes on with what has taken its first step, and waits for what that has yielded to the event loop."""
+def _resumed(
+    waits_for: object, steps: Generator[Any, Any, T], thrown: BaseException | None
+) -> Generator[Any, Any, T]:
+    """Goes on with what has taken its first step, and waits.
+
+    Args:
+        waits_for: What it has yielded to the event loop.
+        steps: Its steps.
+        thrown: What has come up meanwhile.
+    """
     while True:
-        thrown: BaseException | None = None
-        try:
-            yield waits_for
-        except BaseException as error:  # noqa: BLE001  for the one that waits: it is not handled here
-            thrown = error
+        if thrown is None:
+            try:
+                yield waits_for
+            except BaseException as error:  # noqa: BLE001  for the one that waits: it is not handled here
+                thrown = error
         del waits_for  # its result may be large
         if thrown is None:
             return (yield from steps)

@@ -110,7 +110,6 @@ def where_it_waits(comparison: Comparison) -> list[Finding]:
             f"{comparison.name}_beside_peer_unguarded",
             f"{comparison.title}, takes {{}} times as long under warmkit as with {best.name}, where warmkit keeps no deadline either",
             figures.ratio(comparison.row(UNGUARDED), best),
-            at_most=1,
         ),
         Finding(
             f"{comparison.name}_beside_peer",

@@ -64,8 +64,8 @@ def test_what_is_computed_before_the_first_wait_is_part_of_its_time(inside, cloc
         begun = clock.monotonic
         with pytest.raises(DeadlineError) as caught:
             await handler.invoke(None, Context(clock, 3))
-        assert clock.monotonic - begun == pytest.approx(2.8)
-        assert (caught.value.seconds, caught.value.margin) == pytest.approx((2.8, 0.2))
+        assert clock.monotonic - begun == pytest.approx(2.7)
+        assert (caught.value.seconds, caught.value.margin) == pytest.approx((2.7, 0.3))
 
 
 def test_what_its_resources_take_to_start_is_not(inside, clock):
@@ -112,6 +112,56 @@ def test_what_it_waited_for_is_not_kept(inside, clock):
     @inside
     async def scenario(environment):
         assert await handler.invoke(None, Context(clock, 30)) is None
+
+
+@pytest.mark.parametrize("raised", [ValueError, KeyboardInterrupt])
+def test_a_host_that_fails_to_name_the_time_left_fails_the_handler_which_ends_in_order(
+    inside, raised
+):
+    story = []
+
+    class Failing:
+        def get_remaining_time_in_millis(self):
+            if story == ["begun", "waits"]:
+                raise raised
+            return 1000
+
+    @resource(scope="invocation")
+    async def transaction():
+        story.append("begun")
+        yield "transaction"
+        story.append("ended")
+
+    @warm_handler(transaction=transaction)
+    async def handler(event, context, transaction):
+        try:
+            story.append("waits")
+            await HANG()
+        finally:
+            await asyncio.sleep(0)
+            story.append("cleaned up")
+
+    @inside
+    async def scenario(environment):
+        with pytest.raises(raised):
+            await handler.invoke(None, Failing())
+
+    assert story[:3] == ["begun", "waits", "cleaned up"]
+
+
+def test_what_is_computed_first_takes_nothing_of_the_margin(inside, clock):
+    @warm_handler(deadline_margin=0.2)
+    async def handler(event):
+        clock.advance(1.7)
+        await HANG()
+
+    @inside
+    async def scenario(environment):
+        begun = clock.monotonic
+        with pytest.raises(DeadlineError) as caught:
+            await handler.invoke(None, Context(clock, 2))
+        assert clock.monotonic - begun == pytest.approx(1.8)
+        assert (caught.value.seconds, caught.value.margin) == pytest.approx((1.8, 0.2))
 
 
 def test_what_is_thrown_into_its_first_wait_is_not_kept():

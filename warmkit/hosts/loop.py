@@ -245,6 +245,11 @@ def kept_loop() -> PersistentLoop | None:
     return _kept[0] if _kept else None
 
 
+def is_kept(loop: asyncio.AbstractEventLoop | None) -> bool:
+    """Whether it is this process's persistent loop; another thread may have made that just now."""
+    return bool(_kept) and _kept[0].loop is loop
+
+
 def cancel_what_runs() -> bool:
     """Cancels what a synchronous call is waiting for, from another thread; returns whether that was heard."""
     return bool(_kept) and _kept[0].cancel()

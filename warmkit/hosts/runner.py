@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ CATCH_UP = 5
 The end of a connection takes two, of one with TLS four; where a task is always ready, there is no end of it.
 """
 
-_EXITS = (KeyboardInterrupt, SystemExit)
+_call_soon: Any = asyncio.SelectorEventLoop.call_soon
 _running_loop = asyncio._get_running_loop
 _set_running_loop = asyncio._set_running_loop
 _this_thread = threading.get_ident
@@ -102,34 +102,46 @@ class PromptRunner(Runner):
         if (
             loop._debug  # somebody watches how it runs, or makes its tasks
             or loop._task_factory is not None
+            or getattr(loop.call_soon, "__func__", None) is not _call_soon
             or loop._closed  # asyncio refuses this and what follows, and says why
             or loop._thread_id is not None
             or _running_loop() is not None
         ):
             return super()._run(work, context)
         before = _hooks()
-        loop._thread_id = _this_thread()
-        _set_hooks(*self._loops_hooks)
-        _set_running_loop(loop)
         try:
+            loop._thread_id = _this_thread()
+            _set_hooks(*self._loops_hooks)
+            _set_running_loop(loop)
             if self._something_waits():
                 self._catch_up()
-            task = self.task = self._begun(_contained(work), context)
+            task = self._begun(self._contained(work), context)
             while not task.done():
                 loop._run_once()
                 loop._stopping = False
             if loop._ready:  # a connection closes, a task starts
                 loop._run_once()
         finally:
+            if loop._debug:  # since now
+                loop._set_coroutine_origin_tracking(False)
             loop._stopping = False
             loop._thread_id = None
             _set_running_loop(None)
             _set_hooks(*before)
         outcome: Any = task.result()
-        if isinstance(outcome, _EXITS):
-            raise outcome
+        if outcome.__class__ is _Exit:
+            raise outcome.asked
         result: T = outcome
         return result
+
+    async def _contained(self, work: Coroutine[Any, Any, T]) -> "T | _Exit":
+        """A task that raises an exit in its first step is never seen, and asyncio complains that nobody asked for the error."""
+        if self.task is None:
+            self.task = asyncio.current_task(self._loop)
+        try:
+            return await work
+        except (KeyboardInterrupt, SystemExit) as asked:
+            return _Exit(asked)
 
     def _something_waits(self) -> bool:
         """Whether a turn of the loop would do anything."""
@@ -156,20 +168,38 @@ class PromptRunner(Runner):
             return asyncio.Task(work, loop=self._its, context=context, name=NAME, eager_start=True)
 
     else:
+        _begins: object = None
 
         def _begun(self, work: Coroutine[Any, Any, T], context: Context | None) -> asyncio.Task[T]:
             """Takes the step which a new task asks its loop for."""
-            self._its.call_soon = self._note
+            loop, self._begins = self._its, work
+            loop.call_soon = self._call_soon
             try:
-                task = asyncio.Task(work, loop=self._its, context=context, name=NAME)
+                task = self.task = asyncio.Task(work, loop=loop, context=context, name=NAME)
             finally:
-                del self._its.call_soon
+                del loop.call_soon
             self._variables.run(self._step)
             del self._step, self._variables
             return task
 
-        def _note(self, step: Callable[[], object], *, context: Context) -> None:
-            self._step, self._variables = step, context
+        def _call_soon(
+            self, callback: Any, *args: Any, context: Context | None = None
+        ) -> asyncio.Handle | None:
+            """Keeps the step of the task that is being made. What else is asked for meanwhile comes from finalizers."""
+            try:
+                is_its_step = callback.__self__.get_coro() is self._begins
+            except AttributeError:
+                is_its_step = False
+            if is_its_step:
+                assert context is not None  # a task says which
+                self._step, self._variables = callback, context
+                return None
+            handle: asyncio.Handle = _call_soon(self._its, callback, *args, context=context)
+            return handle
+
+
+class _Exit(NamedTuple):
+    asked: KeyboardInterrupt | SystemExit
 
 
 def runner_of(loop: Any) -> Runner:
@@ -184,11 +214,3 @@ def _look_of(selector: Any) -> Callable[[], object]:
     if hasattr(select, "epoll"):
         return partial(selector._selector.poll, 0, 1)  # at half the cost
     return partial(selector.select, 0)
-
-
-async def _contained(work: Coroutine[Any, Any, T]) -> T | BaseException:
-    """A task that raises an exit in its first step is never seen, and asyncio complains that nobody asked for the error."""
-    try:
-        return await work
-    except _EXITS as asked:
-        return asked

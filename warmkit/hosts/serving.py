@@ -25,6 +25,7 @@ from warmkit.hosts.loop import (
     called,
     contained,
     is_inside_a_loop,
+    is_kept,
     kept_loop,
     opened,
     persistent_loop,
@@ -111,7 +112,7 @@ def serve(handler: Served[T], event: object, context: object) -> T:
         raise InsideLoopError(handler.__name__)
     host = kept_loop()
     elsewhere = environment_elsewhere(None if host is None else host.loop)
-    if elsewhere is not None:
+    if elsewhere is not None and not is_kept(elsewhere.loop):
         return _serve_elsewhere(elsewhere, handler, event, context)
     host = host or persistent_loop()
     if host.driven_by == threading.get_ident():  # an observer, or a probe
@@ -209,4 +210,5 @@ def server() -> Callable[..., Any]:
 
 def _environment_elsewhere() -> Environment | None:
     kept = kept_loop()
-    return environment_elsewhere(None if kept is None else kept.loop)
+    found = environment_elsewhere(None if kept is None else kept.loop)
+    return None if found is None or is_kept(found.loop) else found

@@ -639,6 +639,37 @@ def test_the_loop_of_synchronous_calls_is_shared_and_not_reached_from_elsewhere(
     assert loops == [host_loop.kept_loop().loop]
 
 
+def test_a_loop_that_another_thread_makes_meanwhile_is_followed_and_not_taken_for_elsewhere(
+    monkeypatch,
+):
+    """Of two first calls at once, one may look while the other makes the loop and drives it."""
+    looked, driving, plain = threading.Event(), threading.Event(), serving.environment_elsewhere
+
+    def slow(apart_from):
+        if threading.current_thread() is late:
+            looked.set()
+            assert driving.wait(PATIENCE)
+        return plain(apart_from)
+
+    @warm_handler
+    async def handler(event):
+        if event == "drives":
+            driving.set()
+        for _ in range(100):  # for as long as the other one may look
+            await asyncio.sleep(0.001)
+        return event
+
+    results = []
+    late = threading.Thread(target=lambda: results.append(handler("follows")), daemon=True)
+    monkeypatch.setattr(serving, "environment_elsewhere", slow)
+    monkeypatch.setattr(serving, "RemoteLoop", None)
+    late.start()
+    assert looked.wait(PATIENCE)
+    assert handler("drives") == "drives"
+    late.join(PATIENCE)
+    assert results == ["follows"]
+
+
 def test_an_entered_environment_whose_loop_stands_still_is_not_meant():
     loop = asyncio.new_event_loop()
     environment = Environment()

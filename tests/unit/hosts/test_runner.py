@@ -13,6 +13,7 @@ from contextlib import closing, suppress
 import pytest
 
 from warmkit.hosts import loop as host_loop
+from warmkit.hosts import runner
 from warmkit.hosts.loop import PersistentLoop
 from warmkit.hosts.runner import CATCH_UP, PromptRunner, Runner, runner_of
 from warmkit.runtime.selector import loop_of_many
@@ -349,6 +350,121 @@ def test_only_loops_that_are_known_take_first_steps():
             assert isinstance(runner_of(loop), PromptRunner) is known
             host = PersistentLoop(loop)
             assert host.run(nothing()) == "done"
+
+
+# -- what comes in between
+
+
+def test_what_a_finalizer_asks_of_the_loop_while_a_task_is_made_is_done(both):
+    """The collector runs whenever it likes, and closes what was left open: transports, generators, tasks of theirs."""
+    asked, done = [], []
+
+    async def late(number):
+        done.append(number)
+
+    class Owner:
+        def __init__(self):
+            self.itself = self
+
+        def __del__(self):
+            number = len(asked)
+            loop = both.loop
+            ways = [
+                lambda: loop.call_soon(done.append, number),
+                lambda: tasks.append(loop.create_task(late(number))),
+                lambda: loop.call_soon(done.append, number, context=contextvars.Context()),
+            ]
+            asked.append(number)
+            ways[number % 3]()
+
+    tasks = []
+    before = gc.get_threshold()
+    try:
+        for number in range(300):
+            gc.disable()
+            Owner()
+            gc.enable()
+            gc.set_threshold(1 + number % 40)
+            assert both.run(nothing()) == "done"
+    finally:
+        gc.set_threshold(*before)
+    gc.collect()
+    both.run(asyncio.sleep(0))
+    both.run(asyncio.sleep(0))
+    assert len(asked) == 300
+    assert sorted(done) == asked
+
+
+def test_a_loop_whose_call_soon_is_somebodys_keeps_it(both):
+    seen = []
+    plain = both.loop.call_soon
+
+    def watched(callback, *args, context=None):
+        seen.append(callback)
+        return plain(callback, *args, context=context)
+
+    both.loop.call_soon = watched
+    assert both.run(nothing()) == "done"
+    assert both.run(asyncio.sleep(0, "late")) == "late"
+    assert both.loop.call_soon is watched
+    assert seen
+
+
+@pytest.mark.parametrize("name", ["_set_hooks", "_set_running_loop", "_this_thread"])
+def test_an_interrupt_before_anything_has_begun_leaves_the_loop_as_it_was(host, monkeypatch, name):
+    plain, interrupted = getattr(runner, name), []
+
+    def once(*args):
+        result = plain(*args)
+        if not interrupted:
+            interrupted.append(1)
+            raise KeyboardInterrupt
+        return result
+
+    before = sys.get_asyncgen_hooks()
+    monkeypatch.setattr(runner, name, once)
+    with pytest.raises(KeyboardInterrupt):
+        host.run(nothing())
+    assert asyncio._get_running_loop() is None
+    assert sys.get_asyncgen_hooks() == before
+    assert host.run(nothing()) == "done"
+
+
+def test_an_interrupt_just_after_the_first_step_ends_what_waits_in_order(host, monkeypatch):
+    ended, begun = [], PromptRunner._begun
+
+    def interrupted(self, work, context):
+        begun(self, work, context)
+        raise KeyboardInterrupt
+
+    async def call():
+        try:
+            await asyncio.sleep(PATIENCE)
+        finally:
+            await asyncio.sleep(0)
+            ended.append("in order")
+
+    monkeypatch.setattr(PromptRunner, "_begun", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        host.run(call())
+    assert ended == ["in order"]
+    assert not asyncio.all_tasks(host.loop)
+
+
+@pytest.mark.parametrize("exit_", [KeyboardInterrupt(), SystemExit(3)])
+def test_an_exit_that_is_returned_is_a_result(both, exit_):
+    async def call():
+        return exit_
+
+    assert both.run(call()) is exit_
+
+
+def test_the_debug_mode_that_a_handler_turns_on_ends_with_its_call(both):
+    async def call():
+        asyncio.get_running_loop().set_debug(True)
+
+    both.run(call())
+    assert sys.get_coroutine_origin_tracking_depth() == 0
 
 
 # -- cancelled from another thread
