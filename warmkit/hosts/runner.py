@@ -154,9 +154,7 @@ class PromptRunner(Runner):
     def _catch_up(self) -> None:
         """Does what has come up while the loop stood still: a connection closed in a freeze knows it by its next use."""
         for _ in range(CATCH_UP):
-            self._its._stopping = (
-                True  # this turn waits for nothing: a timer that is due may be cancelled
-            )
+            self._its._stopping = True  # waits for nothing: a timer that is due may be cancelled
             self._its._run_once()
             self._its._stopping = False
             if not self._something_waits():
@@ -175,9 +173,10 @@ class PromptRunner(Runner):
             loop, self._begins = self._its, work
             loop.call_soon = self._call_soon
             try:
-                task = self.task = asyncio.Task(work, loop=loop, context=context, name=NAME)
+                task = asyncio.Task(work, loop=loop, context=context, name=NAME)
             finally:
                 del loop.call_soon
+            self.task = task  # sooner, and at less cost, than it could say so itself
             self._variables.run(self._step)
             del self._step, self._variables
             return task
