@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -115,7 +115,7 @@ class PromptRunner(Runner):
             _set_running_loop(loop)
             if self._something_waits():
                 self._catch_up()
-            task = self._begun(self._contained(work), context)
+            task = self._begun(work, context)
             while not task.done():
                 loop._run_once()
                 loop._stopping = False
@@ -128,20 +128,7 @@ class PromptRunner(Runner):
             loop._thread_id = None
             _set_running_loop(None)
             _set_hooks(*before)
-        outcome: Any = task.result()
-        if outcome.__class__ is _Exit:
-            raise outcome.asked
-        result: T = outcome
-        return result
-
-    async def _contained(self, work: Coroutine[Any, Any, T]) -> "T | _Exit":
-        """A task that raises an exit in its first step is never seen, and asyncio complains that nobody asked for the error."""
-        if self.task is None:
-            self.task = asyncio.current_task(self._loop)
-        try:
-            return await work
-        except (KeyboardInterrupt, SystemExit) as asked:
-            return _Exit(asked)
+        return task.result()
 
     def _something_waits(self) -> bool:
         """Whether a turn of the loop would do anything."""
@@ -163,7 +150,13 @@ class PromptRunner(Runner):
     if sys.version_info >= (3, 12):
 
         def _begun(self, work: Coroutine[Any, Any, T], context: Context | None) -> asyncio.Task[T]:
+            work = self._known(work)
             return asyncio.Task(work, loop=self._its, context=context, name=NAME, eager_start=True)
+
+        async def _known(self, work: Coroutine[Any, Any, T]) -> T:
+            """One that is interrupted in its first step is seen by nobody else."""
+            self.task = asyncio.current_task()
+            return await work
 
     else:
         _begins: object = None
@@ -176,7 +169,7 @@ class PromptRunner(Runner):
                 task = asyncio.Task(work, loop=loop, context=context, name=NAME)
             finally:
                 del loop.call_soon
-            self.task = task  # sooner, and at less cost, than it could say so itself
+            self.task = task
             self._variables.run(self._step)
             del self._step, self._variables
             return task
@@ -195,10 +188,6 @@ class PromptRunner(Runner):
                 return None
             handle: asyncio.Handle = _call_soon(self._its, callback, *args, context=context)
             return handle
-
-
-class _Exit(NamedTuple):
-    asked: KeyboardInterrupt | SystemExit
 
 
 def runner_of(loop: Any) -> Runner:

@@ -670,6 +670,18 @@ def test_a_loop_that_another_thread_makes_meanwhile_is_followed_and_not_taken_fo
     assert results == ["follows"]
 
 
+def test_an_entered_environment_of_a_loop_that_is_not_asked_for_is_not_meant(running_elsewhere):
+    loop = running_elsewhere[0]
+    assert invoked_in(loop) is loop
+    environment = environment_module.default_environment(loop)
+    token = environment_module._current.set(environment)
+    try:
+        assert environment_module.environment_elsewhere(None) is environment
+        assert environment_module.environment_elsewhere(loop) is None
+    finally:
+        environment_module._current.reset(token)
+
+
 def test_an_entered_environment_whose_loop_stands_still_is_not_meant():
     loop = asyncio.new_event_loop()
     environment = Environment()

@@ -289,7 +289,24 @@ def test_one_that_stops_the_loop_stops_nothing_else(host):
         return "done"
 
     assert host.run(call()) == "done"
-    assert host.run(asyncio.sleep(0, "late")) == "late"
+    assert host.loop.run_until_complete(asyncio.sleep(0, "late")) == "late"
+
+
+def test_one_that_stops_the_loop_and_waits_makes_it_wait_too(host, monkeypatch):
+    plain, timeouts = host.loop._selector.select, []
+
+    def select(timeout=None):
+        timeouts.append(timeout)
+        return plain(timeout)
+
+    async def call():
+        asyncio.get_running_loop().stop()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
+
+    monkeypatch.setattr(host.loop._selector, "select", select)
+    host.run(call())
+    assert max(timeouts) > 0
 
 
 def test_a_closed_loop_says_so(both):
