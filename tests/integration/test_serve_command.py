@@ -258,17 +258,17 @@ def test_more_than_the_limit_is_throttled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("handler", "kind"),
+    ("handler", "kind", "timeout"),
     [
-        ("nowhere.handler", "Runtime.ImportModuleError"),
-        ("sandboxed.nothing", "Runtime.HandlerNotFound"),
-        ("endless.handler", "Sandbox.Timedout"),
+        ("nowhere.handler", "Runtime.ImportModuleError", "60"),
+        ("sandboxed.nothing", "Runtime.HandlerNotFound", "60"),
+        ("endless.handler", "Sandbox.Timedout", "0.5"),
     ],
 )
 def test_a_function_that_cannot_be_loaded_is_an_answer_and_the_server_lives_on(
-    handler: str, kind: str
+    handler: str, kind: str, timeout: str
 ) -> None:
-    more = ("--timeout", "0.5", "--runtime", "aws")
+    more = ("--timeout", timeout, "--runtime", "aws")
     with Served(handler, *more) as served:
         for _ in range(1 if "endless" in handler else 2):
             answer = served.invoke()
