@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from warmkit import Environment
 from warmkit.hosts import loop as host_loop
+from warmkit.local import processes
 from warmkit.testing import EventRecorder, VirtualClock, run
 
 Scenario = Callable[[Environment], Coroutine[Any, Any, Any]]
@@ -22,6 +23,14 @@ settings.register_profile(
     "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("patient")
+
+
+def pytest_configure() -> None:
+    """Gives each worker ports of its own: a server that finds its port taken would leave its client with somebody else's."""
+    name = os.environ.get("PYTEST_XDIST_WORKER")
+    if name is not None:
+        number, count = int(name.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        processes._PORTS = processes._PORTS[number::count]
 
 
 @pytest.fixture

@@ -178,8 +178,9 @@ class Emulator:
     def start(self) -> None:
         """Start the emulator and wait until it accepts invocations."""
         self._home = Path(tempfile.mkdtemp(prefix="warmkit-emulator-"))
+        other = next(port for port in iter(free_port, None) if port != self.port)
         addresses = {
-            "--runtime-api-address": f"{HOST}:{free_port()}",
+            "--runtime-api-address": f"{HOST}:{other}",
             "--runtime-interface-emulator-address": f"{HOST}:{self.port}",
         }
         self._process = ChildProcess(
