@@ -254,7 +254,18 @@ def test_more_than_the_limit_is_throttled() -> None:
             assert caught.value.response["Error"]["Code"] == "TooManyRequestsException"
             assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
             assert busy.result()["StatusCode"] == 200
-        assert served.invoke(Payload=b"0")["StatusCode"] == 200
+        assert invoked_once_free(served)["StatusCode"] == 200
+
+
+def invoked_once_free(served: Served) -> Any:
+    """A caller has its answer before its environment asks for the next invocation."""
+    for _ in range(1000):
+        try:
+            return served.invoke(Payload=b"0")
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "TooManyRequestsException":
+                raise
+    raise AssertionError("the environment is busy for ever")
 
 
 @pytest.mark.parametrize(
