@@ -34,8 +34,8 @@ EVENT = json.dumps({"key": "value"})
 class Place:
     """Somewhere the function is served."""
 
-    def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port)
+    def __init__(self, connection: http.client.HTTPConnection) -> None:
+        self._connection = connection
 
     def invoke(self) -> float:
         """Returns the microseconds of one invocation."""
@@ -57,7 +57,7 @@ class Place:
 def emulated(root: Path) -> Iterator[Place]:
     with (
         Emulator("app.handler", task_root=root) as emulator,
-        contextlib.closing(Place(emulator.port)) as place,
+        contextlib.closing(Place(emulator.connect())) as place,
     ):
         yield place
 
@@ -78,7 +78,8 @@ def served(root: Path, *options: str) -> Iterator[Place]:
     # Both print to nobody: the emulator's log is a file.
     drain = subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL)
     try:
-        with contextlib.closing(Place(int(port[1]))) as place:
+        web = http.client.HTTPConnection("127.0.0.1", int(port[1]))
+        with contextlib.closing(Place(web)) as place:
             yield place
     finally:
         process.terminate()

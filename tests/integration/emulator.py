@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import ipaddress
 import json
 import os
 import platform
+import secrets
 import shutil
 import signal
 import socket
@@ -24,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import warmkit.local
-from warmkit.local.processes import HOST, ChildProcess, free_port
+from warmkit.local.processes import ChildProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,6 +42,8 @@ _PACKAGE = "aws-sam-cli>=1.160"
 _ARCHITECTURES = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 INVOKE = "/2015-03-31/functions/function/invocations"
 INVOKE_TIMEOUT_S = 90.0
+PORT = 8080
+_RUNTIME_API_PORT = 9001
 
 
 def emulator_program() -> Path:
@@ -136,8 +140,8 @@ class Emulator:
         self._task_root = task_root
         self._extension = extension
         self._env = env or {}
-        self.port = free_port()
-        self._connection = http.client.HTTPConnection(HOST, self.port, timeout=INVOKE_TIMEOUT_S)
+        self.host = _own_host()
+        self._connection = self.connect()
         self._home: Path | None = None
         self._process: ChildProcess | None = None
         self._final_log = ""
@@ -178,10 +182,9 @@ class Emulator:
     def start(self) -> None:
         """Start the emulator and wait until it accepts invocations."""
         self._home = Path(tempfile.mkdtemp(prefix="warmkit-emulator-"))
-        other = next(port for port in iter(free_port, None) if port != self.port)
         addresses = {
-            "--runtime-api-address": f"{HOST}:{other}",
-            "--runtime-interface-emulator-address": f"{HOST}:{self.port}",
+            "--runtime-api-address": f"{self.host}:{_RUNTIME_API_PORT}",
+            "--runtime-interface-emulator-address": f"{self.host}:{PORT}",
         }
         self._process = ChildProcess(
             [
@@ -193,6 +196,10 @@ class Emulator:
             cwd=self._task_root,
         )
         self._process.wait_until(self._accepts)
+
+    def connect(self) -> http.client.HTTPConnection:
+        """Return a connection to it, which opens with its first request."""
+        return http.client.HTTPConnection(self.host, PORT, timeout=INVOKE_TIMEOUT_S)
 
     def invoke(self, event: object) -> tuple[int, Any]:
         """Invoke the function.
@@ -258,9 +265,18 @@ class Emulator:
 
     def _accepts(self) -> bool:
         with contextlib.suppress(ConnectionRefusedError):
-            socket.create_connection((HOST, self.port)).close()
+            socket.create_connection((self.host, PORT)).close()
             return True
         return False
+
+
+def _own_host() -> str:
+    """Return a random one of Linux's 16 million loopback addresses.
+
+    The emulator cannot choose its ports, and does not try again where one is taken: of ports on one address that were free a
+    moment ago, another emulator may have been given the same.
+    """
+    return str(ipaddress.IPv4Address("127.0.0.2") + secrets.randbelow(2**24 - 3))
 
 
 def exchange(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import shlex
@@ -11,9 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import room
-from emulator import INVOKE_TIMEOUT_S, Answer, Emulator, emulator_program, exchange
-
-from warmkit.local.processes import HOST
+from emulator import Answer, Emulator, emulator_program, exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -60,7 +57,7 @@ class ManagedInstance(Emulator):
 
     def exchange(self, event: bytes, headers: Mapping[str, str] | None = None) -> Answer:
         """Invoke the function with an event as it is, and return the answer as it is. For any thread."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=INVOKE_TIMEOUT_S)
+        connection = self.connect()
         try:
             return exchange(connection, event, headers or {})
         finally:

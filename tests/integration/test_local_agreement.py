@@ -33,8 +33,7 @@ class Theirs(Emulator):
     """AWS's emulator, of which the headers are seen, too."""
 
     def invoke(self, event: Any, headers: dict[str, str]) -> Came:  # type: ignore[override]
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        with contextlib.closing(connection):
+        with contextlib.closing(self.connect()) as connection:
             connection.request("POST", INVOKE, json.dumps(event), headers)
             answer = connection.getresponse()
             return Came(answer.status, _lowered(answer), answer.read())
