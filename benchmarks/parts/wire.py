@@ -125,8 +125,12 @@ class Link:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._opened = self._spoken = False
         self._over = self._forgotten = self._swallowed = False
-        self._pass_on(client, self._ends[1], self._ask)
-        self._pass_on(self._ends[1], client, self._answer)
+
+    def open(self) -> None:
+        """Begins to pass on. It is to be known by then: nothing goes over the wire that is not seen."""
+        client, server = self._ends
+        self._pass_on(client, server, self._ask)
+        self._pass_on(server, client, self._answer)
 
     def cut(self) -> None:
         self._over = True
@@ -213,6 +217,7 @@ def main() -> None:
         while True:
             client, _ = listener.accept()
             links.append(Link(client, (host, int(port))))
+            links[-1].open()
 
 
 def obey(links: list[Link]) -> None:
