@@ -70,8 +70,10 @@ def processes_of(temporary: Path) -> list[str]:
 
 def listening_below(pid: int) -> set[int]:
     """Return the ports on which descendants of a process listen."""
-    below = psutil.Process(pid).children(recursive=True)
-    sockets = [item for process in below for item in process.net_connections("tcp")]
+    sockets = []
+    for process in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # PostgreSQL's come and go
+            sockets += process.net_connections("tcp")
     return {item.laddr.port for item in sockets if item.status == psutil.CONN_LISTEN}
 
 
