@@ -31,20 +31,23 @@ class Load(NamedTuple):
         return len(self.latencies_ms) / self.seconds
 
 
-def load(port: int, path: str, *, in_flight: int, seconds: float, event: dict[str, Any]) -> Load:
+def load(
+    address: tuple[str, int], path: str, *, in_flight: int, seconds: float, event: dict[str, Any]
+) -> Load:
     """Calls with `event` and a number of its own, which must come back doubled, for so many seconds."""
-    return asyncio.run(_load(port, path, in_flight, seconds, event))
+    return asyncio.run(_load(address, path, in_flight, seconds, event))
 
 
 async def _load(
-    port: int, path: str, in_flight: int, seconds: float, event: dict[str, Any]
+    address: tuple[str, int], path: str, in_flight: int, seconds: float, event: dict[str, Any]
 ) -> Load:
     loop = asyncio.get_running_loop()
     began = time.perf_counter()
     numbers = itertools.count()
-    callers = [_Caller(port, path, numbers, began + seconds, event) for _ in range(in_flight)]
+    head = "POST {} HTTP/1.1\r\nHost: {}:{}\r\nContent-Length: ".format(path, *address)
+    callers = [_Caller(head, numbers, began + seconds, event) for _ in range(in_flight)]
     for caller in callers:
-        await loop.create_connection(lambda caller=caller: caller, "127.0.0.1", port)  # type: ignore[misc]
+        await loop.create_connection(lambda caller=caller: caller, *address)  # type: ignore[misc]
     await asyncio.gather(*(caller.done for caller in callers))
     latencies = [latency for caller in callers for latency in caller.latencies_ms]
     return Load(time.perf_counter() - began, latencies, sum(caller.refused for caller in callers))
@@ -54,12 +57,12 @@ class _Caller(asyncio.Protocol):
     """One connection, with one invocation at a time."""
 
     def __init__(
-        self, port: int, path: str, numbers: Iterator[int], ends: float, event: dict[str, Any]
+        self, head: str, numbers: Iterator[int], ends: float, event: dict[str, Any]
     ) -> None:
         self.latencies_ms: list[float] = []
         self.refused = 0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: "
+        self._head = head
         self._numbers = numbers
         self._ends = ends
         self._event = event

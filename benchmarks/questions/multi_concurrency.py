@@ -224,8 +224,8 @@ class Crew:
         self._database_port = database_port
 
     def serve(self, event: Event, seconds: float = TURN_S) -> Load:
-        port = self._instance.port
-        return load(port, INVOKE, in_flight=self._concurrency, seconds=seconds, event=event)
+        address, in_flight = self._instance.address, self._concurrency
+        return load(address, INVOKE, in_flight=in_flight, seconds=seconds, event=event)
 
     def answer_first(self, event: Event) -> float:
         """Returns the seconds from the start to the first answer."""

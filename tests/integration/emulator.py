@@ -42,7 +42,7 @@ _PACKAGE = "aws-sam-cli>=1.160"
 _ARCHITECTURES = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 INVOKE = "/2015-03-31/functions/function/invocations"
 INVOKE_TIMEOUT_S = 90.0
-PORT = 8080
+_PORT = 8080
 _RUNTIME_API_PORT = 9001
 
 
@@ -140,7 +140,7 @@ class Emulator:
         self._task_root = task_root
         self._extension = extension
         self._env = env or {}
-        self.host = _own_host()
+        self.address = (_own_host(), _PORT)
         self._connection = self.connect()
         self._home: Path | None = None
         self._process: ChildProcess | None = None
@@ -183,8 +183,8 @@ class Emulator:
         """Start the emulator and wait until it accepts invocations."""
         self._home = Path(tempfile.mkdtemp(prefix="warmkit-emulator-"))
         addresses = {
-            "--runtime-api-address": f"{self.host}:{_RUNTIME_API_PORT}",
-            "--runtime-interface-emulator-address": f"{self.host}:{PORT}",
+            "--runtime-api-address": f"{self.address[0]}:{_RUNTIME_API_PORT}",
+            "--runtime-interface-emulator-address": "{}:{}".format(*self.address),
         }
         self._process = ChildProcess(
             [
@@ -199,7 +199,7 @@ class Emulator:
 
     def connect(self) -> http.client.HTTPConnection:
         """Return a connection to it, which opens with its first request."""
-        return http.client.HTTPConnection(self.host, PORT, timeout=INVOKE_TIMEOUT_S)
+        return http.client.HTTPConnection(*self.address, timeout=INVOKE_TIMEOUT_S)
 
     def invoke(self, event: object) -> tuple[int, Any]:
         """Invoke the function.
@@ -265,7 +265,7 @@ class Emulator:
 
     def _accepts(self) -> bool:
         with contextlib.suppress(ConnectionRefusedError):
-            socket.create_connection((self.host, PORT)).close()
+            socket.create_connection(self.address).close()
             return True
         return False
 
