@@ -33,11 +33,14 @@ class Row(msgspec.Struct, frozen=True):
         processes: Every sample, apart by what was made afresh for it (a process, an environment, a turn): that is
             what is drawn from for the intervals, as samples of one process have its luck in common.
         peer: It is somebody else's work, so that the table says where it wins.
+        mean: A process counts as the mean of its samples, and what it is compared with as well: where they are of two kinds,
+            as when every second one collects garbage, the median is of the one or of the other as chance will have it.
     """
 
     name: str
     processes: list[list[float]]
     peer: bool = False
+    mean: bool = False
 
     @property
     def samples(self) -> list[float]:
@@ -151,7 +154,7 @@ class Summary(msgspec.Struct, frozen=True):
     """A row in figures.
 
     Attributes:
-        median: Of the processes' medians.
+        median: Of what the processes count as.
         p99: Of all samples.
         ratio: To the base, if there is one.
         wins: It is a peer's, and beats the base by more than chance.

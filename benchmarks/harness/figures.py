@@ -1,7 +1,7 @@
 """Medians, quantiles and ratios, each with its 95 % interval.
 
 A process is what is drawn: its samples share its luck (where its memory lies, which core it got), so a thousand of
-one process are not a thousand independent ones. A process counts as the median of its samples.
+one process are not a thousand independent ones. A process counts as the median of its samples, or as their mean, if its row says so.
 
 What draws them is imported when it is needed: numpy and scipy are not to be in the processes that are measured.
 """
@@ -15,8 +15,14 @@ from benchmarks.harness.answer import Comparison, Estimate, Row, Summary
 
 
 def median(row: Row) -> Estimate:
-    """Returns the median of the processes' medians."""
-    return median_of(_medians(row))
+    """Returns the median of what the processes count as."""
+    return median_of(centres(row))
+
+
+def centres(row: Row) -> list[float]:
+    """Returns what each process counts as."""
+    centre = _centre(row)
+    return [centre(samples) for samples in row.processes]
 
 
 def ratio(row: Row, base: Row) -> Estimate:
@@ -75,16 +81,17 @@ def _paired(row: Row, base: Row, how: Callable[[float, float], float]) -> list[f
 
     What happens to the machine for a while happens to both of a round.
     """
+    centre = _centre(row, base)
     return [
-        statistics.median(map(how, ours, theirs))
-        if len(ours) == len(theirs)
-        else how(statistics.median(ours), statistics.median(theirs))
+        centre(list(map(how, ours, theirs)))
+        if centre is statistics.median and len(ours) == len(theirs)
+        else how(centre(ours), centre(theirs))
         for ours, theirs in zip(row.processes, base.processes, strict=True)
     ]
 
 
-def _medians(row: Row) -> list[float]:
-    return [statistics.median(samples) for samples in row.processes]
+def _centre(*rows: Row) -> Callable[[Sequence[float]], float]:
+    return statistics.fmean if any(row.mean for row in rows) else statistics.median
 
 
 def _intervals() -> ModuleType:

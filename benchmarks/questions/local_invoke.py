@@ -1,8 +1,8 @@
 """What does an invocation in the local Lambda cost, against AWS's emulator?
 
 The same function under AWS's runtime (awslambdaric, unmodified) in three places: AWS's emulator, `warmkit serve`, and `warmkit serve
---no-freeze`. They take turns, in blocks of invocations one right after the other over one connection. It needs the tests' download of
-the emulator.
+--no-freeze`. They take turns, in blocks of invocations one right after the other over one connection; in each round all are started
+anew. It needs the tests' download of the emulator.
 """
 
 import contextlib
@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.harness import figures
@@ -24,7 +25,7 @@ from benchmarks.parts.lambdas import INVOKE, PYTHONPATH, Emulator
 
 NOT_SHOWN = "An invocation on AWS Lambda: both are programs on this machine."
 
-BLOCK, WARM_UP = 50, 200
+BLOCK, TURNS, WARM_UP = 50, 4, 200
 COMMAND = [sys.executable, "-c", "from warmkit.local.cli import main; main()", "serve"]
 EMULATOR, SERVE, UNFROZEN = "AWS's emulator", "warmkit serve", "warmkit serve, no freezing"
 AGAIN = "AWS's emulator, again"
@@ -63,7 +64,7 @@ def emulated(root: Path) -> Iterator[Place]:
 
 
 @contextlib.contextmanager
-def served(root: Path, *options: str) -> Iterator[Place]:
+def served(root: Path, options: Sequence[str] = ()) -> Iterator[Place]:
     process = subprocess.Popen(
         [*COMMAND, "app.handler", "--runtime", "aws", "--port", "0", *options],
         cwd=root,
@@ -87,23 +88,36 @@ def served(root: Path, *options: str) -> Iterator[Place]:
         drain.wait()
 
 
-def ask(run: Run) -> Answer:
-    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
-        root = Path(directory)
-        (root / "app.py").write_text("def handler(event, context): return event\n")
-        places = {
-            EMULATOR: stack.enter_context(emulated(root)),
-            SERVE: stack.enter_context(served(root)),
-            UNFROZEN: stack.enter_context(served(root, "--no-freeze")),
-            AGAIN: stack.enter_context(emulated(root)),
-        }
+PLACES = {
+    EMULATOR: emulated,
+    SERVE: served,
+    UNFROZEN: partial(served, options=["--no-freeze"]),
+    AGAIN: emulated,
+}
+
+
+def measure(root: Path, number: int) -> dict[str, list[float]]:
+    """Returns the samples of each, all made anew: one has luck, which all its samples share."""
+    taken: dict[str, list[float]] = {name: [] for name in PLACES}
+    with contextlib.ExitStack() as stack:
+        places = {name: stack.enter_context(place(root)) for name, place in PLACES.items()}
         for place in places.values():
             for _ in range(WARM_UP):
                 place.invoke()
-        taken: dict[str, list[list[float]]] = {name: [] for name in places}
-        for number in run.rounds(40, quick=8, doing="turns"):
-            for name in turns(list(places), number):
-                taken[name].append(places[name].block())
+        for turn in range(TURNS):
+            for name in turns(list(places), number + turn):
+                taken[name] += places[name].block()
+    return taken
+
+
+def ask(run: Run) -> Answer:
+    taken: dict[str, list[list[float]]] = {name: [] for name in PLACES}
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        (root / "app.py").write_text("def handler(event, context): return event\n")
+        for number in run.rounds(10, quick=3, doing="new places"):
+            for name, samples in measure(root, number).items():
+                taken[name].append(samples)
     rows = [Row(name, samples) for name, samples in taken.items()]
     comparison = Comparison(
         "invocation", "one invocation in place", "us", rows, base=EMULATOR, again=AGAIN

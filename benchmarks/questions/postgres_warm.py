@@ -20,12 +20,14 @@ from benchmarks.harness.timing import interleave, time_block
 from benchmarks.parts.wire import Wire
 from warmkit import warm_handler
 from warmkit.local.postgres_server import PostgresServer
+from warmkit.local.processes import HOST
 from warmkit.resources import postgres_pool, postgres_transaction
 
 NOT_SHOWN = "A crowd of environments at one server, and poolers between them; a handler that leaves something in the session, which a pool's reset would clear away."
 
 QUERY = "SELECT $1::int"
-WARM, POOL, BARE, AGAIN = "warmkit", "by hand, pool", "by hand, connection", "warmkit, again"
+WARM, POOL, BARE = "warmkit", "by hand, pool", "by hand, connection"
+AGAIN = "by hand, pool, again"
 KINDS = ("query", "transaction")
 WIRES = {"0 ms": 0.0, "1 ms": 0.001}
 
@@ -36,13 +38,14 @@ Cases = dict[str, Call]
 def ask(run: Run) -> Answer:
     found: dict[str, list[dict[str, dict[str, list[float]]]]] = {wire: [] for wire in WIRES}
     trips: dict[str, dict[str, float]] = {}
-    with PostgresServer() as server, Wire(("127.0.0.1", server.port), round_trip=0.001) as wire:
-        far = server.dsn.replace(f":{server.port}/", f":{wire.port}/")
+    with PostgresServer() as server:
         for _ in run.rounds(10, quick=3):
             found["0 ms"].append(in_fresh_process(trial, server.dsn, run.times(20, quick=8), 20))
-            found["1 ms"].append(in_fresh_process(trial, far, run.times(30, quick=8), 1))
-        with Wire(("127.0.0.1", server.port)) as counting:
-            trips = count(server.dsn.replace(f":{server.port}/", f":{counting.port}/"), counting)
+            with Wire((HOST, server.port), round_trip=0.001) as wire:
+                far = through(wire, server)
+                found["1 ms"].append(in_fresh_process(trial, far, run.times(30, quick=8), 1))
+        with Wire((HOST, server.port)) as counting:
+            trips = count(through(counting, server), counting)
     comparisons = [
         Comparison(
             f"{kind}_{wire.replace(' ', '')}",
@@ -50,6 +53,7 @@ def ask(run: Run) -> Answer:
             "us",
             [Row(name, [item[kind][name] for item in taken]) for name in taken[0][kind]],
             base=POOL,
+            again=AGAIN,
         )
         for kind in KINDS
         for wire, taken in found.items()
@@ -61,6 +65,10 @@ def ask(run: Run) -> Answer:
         {kind: list(trips[kind].values()) for kind in KINDS},
     )
     return Answer(comparisons, list(findings(comparisons, trips)), [counts])
+
+
+def through(wire: Wire, server: PostgresServer) -> str:
+    return server.dsn.replace(f":{server.port}/", f":{wire.port}/")
 
 
 def findings(comparisons: list[Comparison], trips: dict[str, dict[str, float]]) -> Any:
@@ -146,13 +154,13 @@ class Contenders:
                 WARM: lambda: query(1, None),
                 POOL: lambda: hand.run(hand.pooled(1)),
                 BARE: lambda: hand.run(hand.bare(1)),
-                AGAIN: lambda: query(1, None),
+                AGAIN: lambda: hand.run(hand.pooled(1)),
             },
             "transaction": {
                 WARM: lambda: transaction(1, None),
                 POOL: lambda: hand.run(hand.in_transaction(1)),
                 BARE: lambda: hand.run(hand.bare_transaction(1)),
-                AGAIN: lambda: transaction(1, None),
+                AGAIN: lambda: hand.run(hand.in_transaction(1)),
             },
         }
 

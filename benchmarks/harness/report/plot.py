@@ -1,4 +1,4 @@
-"""Draws a comparison: of each row how its samples are distributed, its processes' medians, and their median.
+"""Draws a comparison: of each row how its samples are distributed, what its processes count as, and the median of that.
 
 Colours are names of the page's style, so that the drawing follows a dark page.
 """
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from scipy.stats import gaussian_kde
 
+from benchmarks.harness import figures
 from benchmarks.harness.answer import Comparison, Row, shown
 
 mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "warmkit", "font.size": 9})
@@ -59,11 +60,11 @@ def _colour(comparison: Comparison, row: Row) -> str:
 
 
 def _draw_row(axes: Axes, height: int, row: Row, colour: str, *, logarithmic: bool) -> None:
-    medians = [statistics.median(samples) for samples in row.processes]
+    centres = figures.centres(row)
     if len(row.samples) >= ENOUGH and len(set(row.samples)) > 1:
         _draw_distribution(axes, height, row.samples, colour, logarithmic=logarithmic)
-    axes.plot(medians, [height] * len(medians), "o", color=colour, alpha=0.45, markersize=3)
-    axes.plot([statistics.median(medians)], [height], "|", color=INK, markersize=13)
+    axes.plot(centres, [height] * len(centres), "o", color=colour, alpha=0.45, markersize=3)
+    axes.plot([statistics.median(centres)], [height], "|", color=INK, markersize=13)
 
 
 def _draw_distribution(

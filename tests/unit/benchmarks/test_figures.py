@@ -43,6 +43,13 @@ def test_rows_that_took_no_turns_are_compared_by_their_medians():
     assert figures.ratio(ours, base).value == 0.5
 
 
+def test_where_samples_are_of_two_kinds_a_process_counts_as_their_mean_on_both_sides():
+    ours, base = Row("a", [[90, 240, 90, 240]] * 3, mean=True), Row("b", [[10, 10, 10, 30]] * 3)
+    assert figures.median(ours).value == 165
+    assert figures.ratio(ours, base).value == figures.ratio(base, ours).value ** -1 == 11
+    assert figures.difference(ours, base).value == 150
+
+
 def test_a_p99_is_of_all_samples():
     row = Row("a", [list(map(float, range(100))), list(map(float, range(100, 200))), [200.0]])
     assert figures.quantile(row, 0.99).value == pytest.approx(198)
