@@ -204,11 +204,12 @@ def trial(resources: int, turns: int, rounds: int) -> dict[str, list[float]]:
         for name, module in modules.items()
     }
     cases[BY_HAND_AGAIN] = serve_with(loop, modules[BY_HAND]["handler"], event, context)
-    for name, options, hooks in (
-        (WARMKIT, {}, {}),
-        (UNGUARDED, {"deadline_margin": None}, {}),
-        (LOOKED_AT, {}, {"alive": is_there}),
-    ):
+    ours: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        WARMKIT: ({}, {}),
+        UNGUARDED: ({"deadline_margin": None}, {}),
+        LOOKED_AT: ({}, {"alive": is_there}),
+    }
+    for name, (options, hooks) in ours.items():
         module = modules[name] = run(TAKEN_BY_NAME, resources, turns)
         recipes = {name: resource(**hooks)(module[f"start_{name}"]) for name in names}
         handler = warm_handler(**options, **recipes)(module["handler"])

@@ -97,7 +97,13 @@ def emulated(contender: Contender, env: Mapping[str, str]) -> Iterator[Call]:
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(ONE_CORE_MB),
         "AWS_LAMBDA_FUNCTION_TIMEOUT": str(TIMEOUT_S),
     }
-    command = [SPAWNED, sys.executable, "-m", MODULES[contender.runtime], "app.handler"]
+    command: list[str | Path] = [
+        SPAWNED,
+        sys.executable,
+        "-m",
+        MODULES[contender.runtime],
+        "app.handler",
+    ]
     with Emulator(
         "app.handler", task_root=FUNCTION, env={**env, **own}, command=command
     ) as emulator:

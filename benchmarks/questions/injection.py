@@ -11,8 +11,6 @@ gap was, holds the value for as long as it is used, keeps the invocation's deadl
 two of these written by hand: the gap, and the deadline. Another is warmkit with an `alive` for each resource, asked each time.
 """
 
-import statistics
-
 from benchmarks.harness import figures
 from benchmarks.harness.answer import Answer, Comparison, Estimate, Finding, Row
 from benchmarks.harness.run import Run, in_fresh_process
@@ -150,7 +148,6 @@ def slope(fewest: Comparison, most: Comparison, name: str) -> Estimate:
 
 def added(comparison: Comparison, name: str) -> list[float]:
     """Returns the microseconds above the hand-written, of each process."""
-    pairs = zip(
-        comparison.row(name).processes, comparison.row(comparison.base).processes, strict=True
-    )
-    return [statistics.median(ours) - statistics.median(theirs) for ours, theirs in pairs]
+    rows = comparison.row(name), comparison.row(BY_HAND)
+    pairs = zip(*map(figures.centres, rows), strict=True)
+    return [ours - theirs for ours, theirs in pairs]

@@ -124,7 +124,9 @@ class Crowd:
             logging.getLogger("warmkit").disabled = False
 
     def _handler(self) -> Any:
-        numbers = resource(lambda: {"shared": True}, name="numbers")
+        @resource
+        def numbers() -> dict[str, bool]:
+            return {"shared": True}
 
         @warm_handler
         async def handler(

@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def served(root: Path, options: Sequence[str] = ()) -> Iterator[Place]:
         drain.wait()
 
 
-PLACES = {
+PLACES: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {
     EMULATOR: emulated,
     SERVE: served,
     UNFROZEN: partial(served, options=["--no-freeze"]),

@@ -124,7 +124,7 @@ def no_patience() -> Iterator[None]:
         return False
 
     usual = crowd.Patience.wait
-    crowd.Patience.wait = give_up  # type: ignore[method-assign]
+    crowd.Patience.wait = give_up  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

@@ -167,6 +167,7 @@ class Platform:
                 data += connection.recv(4096)
                 if not data or b"/extension/" in data:
                     data = self._refuse(connection)
+        assert connection is not None
         connection.send(answer)
         assert data.startswith(begin), data
 

@@ -50,7 +50,7 @@ def ask(run: Run) -> Answer:
         hand = scenarios(by_hand, database, outage, run.rounds(5, quick=5, doing="by hand"))
         loop.run_until_complete(disconnect())
     columns = ["calls", "wrong", "failed", "slowest failure, s"]
-    rows = {
+    rows: dict[str, list[float | str]] = {
         f"{name}: {who}": [*map(float, tally[:3]), f"{tally[3]:.2f}" if tally.failed else ""]
         for name in ours
         for who, tally in (("warmkit", ours[name]), ("by hand", hand[name]))

@@ -6,6 +6,7 @@ loop, and so has a deadline: with and without the guard of it, and by hand with 
 """
 
 import asyncio
+from typing import Any
 
 from benchmarks.harness import figures
 from benchmarks.harness.answer import Answer, Comparison, Finding, Row
@@ -102,7 +103,9 @@ def comparison(name: str, title: str, taken: list[Samples]) -> Comparison:
 def trial(turns: int, rounds: int) -> Samples:
     """Returns each contender's samples: the microseconds of one invocation, which waits for so many turns of the loop."""
     event, context, loop = {"id": 1, "turns": turns}, Context(), asyncio.new_event_loop()
-    resources = {name: make_resource() for name in ("db", "s3", "pricing", "trace", "config")}
+    resources: dict[str, Any] = {
+        name: make_resource() for name in ("db", "s3", "pricing", "trace", "config")
+    }
     warm = warm_handler(**resources)(handler)
     unguarded = warm_handler(deadline_margin=None, **resources)(handler)
     cases: dict[str, Call] = {

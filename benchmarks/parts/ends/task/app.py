@@ -38,7 +38,7 @@ async def stuck() -> AsyncIterator[None]:
 
 
 db = postgres_pool(start="eager" if IN_INIT else "auto", close_timeout=0.25 * PATIENCE)
-neighbours: dict[str, Resource[Any]] = {word: neighbour(word) for word in ("one", "two", "three")}
+neighbours: dict[str, Any] = {word: neighbour(word) for word in ("one", "two", "three")}
 everybody = asyncio.Barrier(concurrency())
 takes = warm_handler(db=db, stuck=stuck, **neighbours)
 

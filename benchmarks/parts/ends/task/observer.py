@@ -17,8 +17,7 @@ def ask(method: str, path: str, headers: dict[str, str], body: str = "") -> tupl
 
 
 name = Path(sys.argv[0]).stem
-identifier, _ = ask(
-    "POST", "register", {"Lambda-Extension-Name": name}, json.dumps({"events": ["SHUTDOWN"]})
-)
-_, event = ask("GET", "event/next", {"Lambda-Extension-Identifier": identifier})
-print(name, "was told", json.loads(event)["shutdownReason"], flush=True)
+events = json.dumps({"events": ["SHUTDOWN"]})
+identifier = ask("POST", "register", {"Lambda-Extension-Name": name}, events)[0]
+told = ask("GET", "event/next", {"Lambda-Extension-Identifier": identifier})[1]
+print(name, "was told", json.loads(told)["shutdownReason"], flush=True)
