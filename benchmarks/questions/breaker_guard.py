@@ -27,7 +27,9 @@ WITHOUT, LEARNING, OPEN = "no breaker", "warmkit, until it opens", "warmkit, cir
 def ask(run: Run) -> Answer:
     with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
         dsn = f"postgresql://ada:pw@127.0.0.1:{silent.getsockname()[1]}/app"
-        taken = [in_fresh_process(trial, dsn) for _ in run.rounds(10, quick=3)]
+        taken = [
+            in_fresh_process(trial, dsn, run.times(2, quick=1)) for _ in run.rounds(10, quick=3)
+        ]
     rows = [Row(name, [samples[name] for samples in taken]) for name in taken[0]]
     comparison = Comparison(
         "failure", "an invocation that fails while the database hangs", "ms", rows, base=WITHOUT
@@ -55,11 +57,11 @@ def ask(run: Run) -> Answer:
     )
 
 
-def trial(dsn: str) -> dict[str, list[float]]:
+def trial(dsn: str, times: int) -> dict[str, list[float]]:
     plain = make_handler(postgres_pool(dsn, start_timeout=START_TIMEOUT_S))
     breaker = circuit_breaker(fail_max=FAIL_MAX, reset_timeout=600, name="database")
     guarded = make_handler(postgres_pool(dsn, start_timeout=START_TIMEOUT_S, breaker=breaker))
-    without = [time_failure(plain, rejected=False) for _ in range(2)]
+    without = [time_failure(plain, rejected=False) for _ in range(times)]
     learning = [time_failure(guarded, rejected=False) for _ in range(FAIL_MAX)]
     gc.collect()
     gc.freeze()  # else one of them pays for what the imports left behind

@@ -41,7 +41,7 @@ def ask(run: Run) -> Answer:
     taken: dict[Kind, list[Samples]] = {kind: [] for kind in kinds}
     for _ in run.rounds(10, quick=3, doing=f"fresh processes with {SIZES} resources"):
         for kind in kinds:
-            taken[kind].append(in_fresh_process(trial, *kind, run.times(60, quick=15)))
+            taken[kind].append(in_fresh_process(trial, *kind, run.times(60, quick=8)))
     comparisons = [comparison(*kind, samples) for kind, samples in taken.items()]
     *still, waiting = comparisons
     findings = [

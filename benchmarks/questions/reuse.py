@@ -104,9 +104,7 @@ def ask(run: Run) -> Answer:
         taken: dict[str, Taken] = {}
         for number in run.rounds(len(GAPS), quick=len(gaps), doing="gaps"):
             name, gap = list(gaps.items())[number]
-            taken[name] = have(
-                gap, rounds[: gap.rounds], run.times(gap.times, quick=min(gap.times, 2))
-            )
+            taken[name] = have(gap, rounds[: gap.rounds], run.times(gap.times, quick=1))
     return answer(taken)
 
 

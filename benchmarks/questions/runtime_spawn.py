@@ -80,7 +80,7 @@ def ask(run: Run) -> Answer:
         (root / "warm_app.py").write_text(WARM_APP)
         for name in PROGRAMS:  # once, so that everything is compiled and in the page cache
             sample(name, root)
-        for number in run.rounds(40, quick=8):
+        for number in run.rounds(40, quick=4):
             for name in turns(list(PROGRAMS), number):
                 taken[name].append(sample(name, root))
     wall, cpu = (
