@@ -105,7 +105,7 @@ class ServersInChild:
         while time.monotonic() < deadline:
             for process in processes_below(self.pid):
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    if process.name() == name:
+                    if process.name() == name and process.cmdline():  # has its name before its words
                         return process
         message = f"Expected {name} to start, but only found {processes_below(self.pid)}"
         raise AssertionError(message)
