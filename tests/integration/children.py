@@ -105,7 +105,8 @@ class ServersInChild:
         while time.monotonic() < deadline:
             for process in processes_below(self.pid):
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    if process.name() == name and process.cmdline():  # has its name before its words
+                    # It has its name before its words.
+                    if process.name() == name and process.cmdline():
                         return process
         message = f"Expected {name} to start, but only found {processes_below(self.pid)}"
         raise AssertionError(message)
